@@ -1,0 +1,3 @@
+//! The Mesos master.
+//!
+//! It is not: a scheduler; it offers, frameworks decide.

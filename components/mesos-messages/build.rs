@@ -1,0 +1,60 @@
+//! Compiles `proto/` with a protobuf compiler written in Rust, so that a build needs no tool but cargo.
+use std::{env, fs, io, path::Path, path::PathBuf};
+
+const BOXED: &[&str] = &[
+    ".mesos.v1.ContainerInfo.docker",
+    ".mesos.v1.ContainerInfo.linux_info",
+    ".mesos.v1.ContainerStatus.cgroup_info",
+    ".mesos.v1.ExecutorInfo.command",
+    ".mesos.v1.ExecutorInfo.container",
+    ".mesos.v1.ExecutorInfo.discovery",
+    ".mesos.v1.Resource.disk",
+    ".mesos.v1.Task.container",
+    ".mesos.v1.Task.discovery",
+    ".mesos.v1.Task.health_check",
+    ".mesos.v1.TaskInfo.check",
+    ".mesos.v1.TaskInfo.command",
+    ".mesos.v1.TaskInfo.container",
+    ".mesos.v1.TaskInfo.discovery",
+    ".mesos.v1.TaskInfo.executor",
+    ".mesos.v1.TaskInfo.health_check",
+    ".mesos.v1.TaskStatus.check_status",
+    ".mesos.v1.TaskStatus.container_status",
+    ".mesos.v1.TaskStatus.limitation",
+    ".mesos.v1.Volume.source",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new("proto");
+    let mut files = Vec::new();
+    collect(root, &mut files)?;
+    files.sort();
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build.rs");
+    let descriptors = protox::compile(&files, [root])?;
+
+    let mut config = prost_build::Config::new();
+    config.bytes(["."]);
+    config.compile_well_known_types();
+    config.btree_map(["."]);
+    // Large and seldom set: boxed, so that the messages around them stay small.
+    for field in BOXED {
+        config.boxed(field);
+    }
+    config.include_file("messages.rs");
+    config.out_dir(PathBuf::from(env::var("OUT_DIR")?));
+    config.compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Every Mesos wire type, v0 and v1: protobuf and Mesos-flavoured JSON both ways, RecordIO framing, the resource algebra.
+//!
+//! It is not: a client or a server; it does no I/O and knows no clock.
+#![forbid(unsafe_code)]
+
+/// The generated types, in the modules of their protobuf packages.
+#[allow(clippy::all, clippy::pedantic, unreachable_pub, rustdoc::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/messages.rs"));
+}
+
+pub use generated::google;
+pub use generated::mesos::internal;
+pub use generated::mesos::scheduler as v0_scheduler;
+pub use generated::mesos::v1;
