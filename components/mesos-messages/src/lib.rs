@@ -9,6 +9,10 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 }
 
+pub mod content;
+pub mod recordio;
+pub mod time;
+
 pub use generated::google;
 pub use generated::mesos::internal;
 pub use generated::mesos::scheduler as v0_scheduler;
