@@ -1,3 +1,48 @@
-//! The Mesos agent.
+//! The Mesos agent: registers with a master, runs tasks in containers, tells what became of them.
 //!
-//! It is not: a containerizer; it decides what runs, mesos-containerizer runs it.
+//! [`core`] decides: a state machine without sockets, files or clocks that turns messages into
+//! effects. [`checkpoint`] knows the layout on disk, and the shell around them moves bytes:
+//! libprocess to the master and to v0 executors, the v1 executor API, the HTTP endpoints, the
+//! containerizer and the fetcher. An effect that promises something to the outside follows the
+//! write it depends on, and the shell keeps that order.
+//!
+//! It is not: a containerizer; it decides what runs, mesos-containerizer runs it. It keeps no
+//! state of its process in globals: several agents may live in one process.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod error;
+
+pub use config::AgentConfig;
+pub use error::AgentError;
+
+use std::net::SocketAddr;
+use tokio_util::sync::CancellationToken;
+
+/// A started agent.
+pub struct RunningAgent {
+    /// Where it listens (the port is known even when the configuration said 0).
+    pub address: SocketAddr,
+    /// The text form of its libprocess address, `slave(1)@ip:port`.
+    pub pid: String,
+    /// Ends when the agent has stopped: cancelled, told to by the master, or failed.
+    pub join: tokio::task::JoinHandle<Result<(), AgentError>>,
+}
+
+/// Binds the agent's port, starts it, and returns as soon as it listens.
+///
+/// Cancelling `shutdown` stops the agent as SIGTERM does: nothing is sent, executors of
+/// checkpointing frameworks go on running and are found again by the next start on the same
+/// work directory.
+///
+/// # Errors
+///
+/// Where the configuration is unusable, the port taken or the checkpoints of another kind of
+/// agent than this one.
+pub async fn start(
+    config: AgentConfig,
+    shutdown: CancellationToken,
+) -> Result<RunningAgent, AgentError> {
+    let _ = (config, shutdown);
+    Err(AgentError::Config("the agent is being assembled".to_owned()))
+}
