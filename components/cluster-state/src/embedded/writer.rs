@@ -14,10 +14,12 @@ use crate::{FencingToken, Op, StateError, Version, Watch, When};
 const MAX_BATCH: usize = 256;
 
 type Reply<T> = oneshot::Sender<Result<T, StateError>>;
+/// For each step of a transaction, the version it gave its key.
+type Versions = Vec<Option<Version>>;
 type Entries<'txn> = Table<'txn, &'static str, (u64, &'static [u8])>;
 
 pub(super) enum Request {
-    Transact { ops: Vec<Op>, reply: Reply<Vec<Option<Version>>> },
+    Transact { ops: Vec<Op>, reply: Reply<Versions> },
     Watch { prefix: String, reply: Reply<Watch> },
     NextToken { election: String, reply: Reply<FencingToken> },
 }
@@ -38,7 +40,7 @@ pub(super) struct Writer {
 struct Outcome {
     revision: u64,
     changes: Vec<Change>,
-    transactions: Vec<(Reply<Vec<Option<Version>>>, Result<Vec<Option<Version>>, StateError>)>,
+    transactions: Vec<(Reply<Versions>, Result<Versions, StateError>)>,
     tokens: Vec<(Reply<FencingToken>, FencingToken)>,
 }
 
@@ -171,7 +173,7 @@ impl Writer {
         entries: &mut Entries<'_>,
         ops: &[Op],
         outcome: &mut Outcome,
-    ) -> Result<Vec<Option<Version>>, StateError> {
+    ) -> Result<Versions, StateError> {
         for op in ops {
             self.check(entries, op)?;
         }
