@@ -1,0 +1,285 @@
+//! Incoming messages: which requests are messages, what they are answered, where they go.
+
+use crate::{Inbound, Upid, upid::sendable};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header::USER_AGENT, request::Parts};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use std::{error::Error, net::IpAddr, sync::Arc};
+use tokio::sync::mpsc;
+
+const AGENT_PREFIX: &str = "libprocess/";
+const FROM_HEADER: &str = "libprocess-from";
+/// Longest message name taken; the longest of the protocol has under 60 bytes.
+pub const MAX_NAME: usize = 256;
+/// Largest message body taken unless configured otherwise.
+pub const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// What decides over incoming messages, apart from the requests themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct InletConfig {
+    /// Refuse messages whose claimed sender has another ip than the connection
+    /// (`LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH`).
+    pub require_peer_ip_match: bool,
+    /// Bodies above this are answered 413.
+    pub max_body: usize,
+}
+
+/// Takes messages out of an HTTP server's requests and queues them for their owner.
+#[derive(Clone)]
+pub struct Inlet {
+    config: InletConfig,
+    actors: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    queue: mpsc::Sender<Inbound>,
+}
+
+/// The head of a request that is a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The sender's address as text; it may hold a host name.
+    pub from: &'a str,
+    /// The id of the actor meant.
+    pub to: String,
+    /// The message's name.
+    pub name: &'a str,
+}
+
+/// A message that is refused: status and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status answered.
+    pub status: StatusCode,
+    /// The body answered.
+    pub reason: String,
+}
+
+// === impl InletConfig ===
+
+impl Default for InletConfig {
+    fn default() -> Self {
+        Self { require_peer_ip_match: false, max_body: MAX_BODY }
+    }
+}
+
+// === impl Inlet ===
+
+impl Inlet {
+    /// `actors` says whether an id exists here; messages to others are answered 404.
+    pub fn new(
+        config: InletConfig,
+        actors: impl Fn(&str) -> bool + Send + Sync + 'static,
+        queue: mpsc::Sender<Inbound>,
+    ) -> Self {
+        Self { config, actors: Arc::new(actors), queue }
+    }
+
+    /// Whether a request is a message and belongs to [`Inlet::receive`].
+    pub fn claims(&self, method: &Method, headers: &HeaderMap) -> bool {
+        is_message(method, headers)
+    }
+
+    /// Queues the message and gives the answer to write. Waits while the queue is full.
+    pub async fn receive<B>(&self, parts: &Parts, body: B, peer: IpAddr) -> Response<Full<Bytes>>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match self.accept(parts, body, peer).await {
+            Ok(()) => respond(StatusCode::ACCEPTED, ""),
+            Err(refused) => {
+                tracing::debug!(%peer, status = %refused.status, reason = %refused.reason,
+                    "refused a libprocess message");
+                respond(refused.status, &refused.reason)
+            }
+        }
+    }
+
+    async fn accept<B>(&self, parts: &Parts, body: B, peer: IpAddr) -> Result<(), Refused>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let head = head(parts.uri.path(), &parts.headers)?;
+        let from = Upid::resolve(head.from)
+            .await
+            .map_err(|error| broken(format!("Failed to parse the sender of a message: {error}")))?;
+        if self.config.require_peer_ip_match && from.address.ip() != peer.to_canonical() {
+            return Err(bad(format!("The message from {from} was sent from the address {peer}")));
+        }
+        if !(self.actors)(&head.to) {
+            return Err(Refused { status: StatusCode::NOT_FOUND, reason: String::new() });
+        }
+        let body = collect(body, self.config.max_body).await?;
+        let message = Inbound { from, to: head.to, name: head.name.to_owned(), body };
+        // The receiver is gone: the actor is terminating.
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| Refused { status: StatusCode::NOT_FOUND, reason: String::new() })
+    }
+}
+
+/// Whether a request is a libprocess message rather than plain HTTP.
+pub fn is_message(method: &Method, headers: &HeaderMap) -> bool {
+    if method != Method::POST {
+        return false;
+    }
+    headers.contains_key(FROM_HEADER)
+        || headers
+            .get(USER_AGENT)
+            .is_some_and(|agent| agent.as_bytes().starts_with(AGENT_PREFIX.as_bytes()))
+}
+
+/// Reads sender, receiver and name from the head of a message.
+pub fn head<'a>(path: &'a str, headers: &'a HeaderMap) -> Result<Head<'a>, Refused> {
+    let Some(path) = path.strip_prefix('/') else {
+        return Err(bad("The path of a message starts with '/'".to_owned()));
+    };
+    let from = sender(headers)?;
+    let (id, name) = path.split_once('/').unwrap_or((path, ""));
+    let to = percent_decode(id)
+        .filter(|id| sendable(id))
+        .ok_or_else(|| broken("Failed to decode the URL path".to_owned()))?;
+    if name.len() > MAX_NAME {
+        return Err(bad(format!("The name of a message has at most {MAX_NAME} bytes")));
+    }
+    Ok(Head { from, to, name })
+}
+
+fn sender(headers: &HeaderMap) -> Result<&str, Refused> {
+    let unknown = || broken("Failed to determine the sender from the request headers".to_owned());
+    let text = match headers.get(FROM_HEADER) {
+        Some(value) => value.to_str().ok().map(str::trim),
+        None => headers
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix(AGENT_PREFIX)),
+    };
+    text.ok_or_else(unknown)
+}
+
+/// Ids may arrive percent-encoded. `None` if an escape is incomplete or the result is not UTF-8.
+fn percent_decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => hex(bytes.next()?)? << 4 | hex(bytes.next()?)?,
+            plain => plain,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Refused>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let collected = Box::pin(Limited::new(body, limit).collect()).await;
+    collected.map(|body| body.to_bytes()).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let reason = format!("The body of a message has at most {limit} bytes");
+            return Refused { status: StatusCode::PAYLOAD_TOO_LARGE, reason };
+        }
+        bad(format!("Failed to read the body: {error}"))
+    })
+}
+
+fn bad(reason: String) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, reason }
+}
+
+fn broken(reason: String) -> Refused {
+    Refused { status: StatusCode::INTERNAL_SERVER_ERROR, reason }
+}
+
+fn respond(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderValue, Request};
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn only_posts_with_a_sender_are_messages() {
+        let agent = headers(&[("user-agent", "libprocess/a@127.0.0.1:1")]);
+        let from = headers(&[("libprocess-from", "a@127.0.0.1:1")]);
+        let browser = headers(&[("user-agent", "Mozilla libprocess/")]);
+        assert!(is_message(&Method::POST, &agent));
+        assert!(is_message(&Method::POST, &from));
+        assert!(!is_message(&Method::GET, &from));
+        assert!(!is_message(&Method::POST, &browser));
+    }
+
+    #[test]
+    fn libprocess_from_wins_and_is_trimmed() {
+        let both =
+            headers(&[("user-agent", "libprocess/x@1.1.1.1:1"), ("libprocess-from", "  y@2:2 ")]);
+        assert_eq!(head("/m/n", &both).unwrap().from, "y@2:2");
+        let agent = headers(&[("user-agent", "libprocess/x@1.1.1.1:1")]);
+        assert_eq!(head("/m/n", &agent).unwrap().from, "x@1.1.1.1:1");
+    }
+
+    #[test]
+    fn the_id_is_percent_decoded_and_the_name_is_not() {
+        let from = headers(&[("libprocess-from", "a@127.0.0.1:1")]);
+        let parsed = head("/slave%281%29/mesos.internal%2eX", &from).unwrap();
+        assert_eq!((parsed.to.as_str(), parsed.name), ("slave(1)", "mesos.internal%2eX"));
+        for path in ["/a%2/n", "/a%zz/n", "/%ff/n", "/%0a/n"] {
+            assert_eq!(
+                head(path, &from).unwrap_err().status,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "{path}"
+            );
+        }
+        assert_eq!(head("*", &from).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    async fn answer(inlet: &Inlet, path: &str, from: &str, body: &'static str) -> StatusCode {
+        let body = Full::new(Bytes::from(body));
+        let request = Request::post(path).header("Libprocess-From", from).body(body).unwrap();
+        let (parts, body) = request.into_parts();
+        inlet.receive(&parts, body, PEER).await.status()
+    }
+
+    #[tokio::test]
+    async fn each_case_has_its_status() {
+        let (queue, mut messages) = mpsc::channel(4);
+        let config = InletConfig { require_peer_ip_match: true, max_body: 4 };
+        let inlet = Inlet::new(config, |id| id == "master", queue);
+        assert_eq!(answer(&inlet, "/master/a.B", "x@127.0.0.1:9", "hi").await, 202);
+        assert_eq!(answer(&inlet, "/nobody/a.B", "x@127.0.0.1:9", "hi").await, 404);
+        assert_eq!(answer(&inlet, "/master/a.B", "x@10.0.0.1:9", "hi").await, 400);
+        assert_eq!(answer(&inlet, "/master/a.B", "nonsense", "hi").await, 500);
+        assert_eq!(answer(&inlet, "/master/a.B", "x@127.0.0.1:9", "large").await, 413);
+        let message = messages.recv().await.unwrap();
+        assert_eq!(message.from.to_string(), "x@127.0.0.1:9");
+        assert_eq!((message.to.as_str(), message.name.as_str()), ("master", "a.B"));
+        assert_eq!(&message.body[..], b"hi");
+        assert!(messages.try_recv().is_err(), "only the accepted message is queued");
+        drop(messages);
+        assert_eq!(answer(&inlet, "/master/a.B", "x@127.0.0.1:9", "hi").await, 404);
+    }
+}
