@@ -1,4 +1,7 @@
 //! Incoming messages: which requests are messages, what they are answered, where they go.
+//!
+//! Peers close a connection right behind its last message. The HTTP server around an [`Inlet`]
+//! must therefore serve what it has read after the end of the stream (hyper: `half_close(true)`).
 
 use crate::{Inbound, Upid, upid::sendable};
 use bytes::Bytes;

@@ -48,6 +48,7 @@ async fn serve(queue: usize) -> Host {
                 });
                 let connection = http1::Builder::new()
                     .pipeline_flush(true)
+                    .half_close(true)
                     .serve_connection(TokioIo::new(stream), service);
                 let _ = connection.await;
             });
