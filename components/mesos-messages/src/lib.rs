@@ -9,8 +9,10 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 }
 
+pub mod attributes;
 pub mod content;
 pub mod recordio;
+pub mod resources;
 pub mod time;
 
 pub use generated::google;

@@ -1,0 +1,279 @@
+//! The algebra of resources: add, subtract, compare, reserve, and read or print them.
+//!
+//! [`Resources`] keeps one entry for everything that may be merged. Cloning one is a reference
+//! count; the facts most resources lack (reservations, disks) are shared behind a pointer.
+//! Operations are total: taking away more than there is leaves nothing of that entry, never a
+//! negative amount.
+
+mod check;
+mod convert;
+pub mod fuzz;
+mod item;
+mod name;
+mod operation;
+mod print;
+mod quantities;
+pub mod roles;
+mod scalar;
+mod select;
+mod summary;
+mod text;
+mod value;
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::sync::Arc;
+
+pub use check::{MAX_RESOURCES, validate};
+pub use convert::to_post_refinement;
+pub use item::Item;
+pub use name::Name;
+pub use print::ProtoText;
+pub use quantities::Quantities;
+pub use scalar::Scalar;
+pub use summary::write_summary_of_proto;
+pub use text::{ParsedValue, parse_value};
+pub use value::{Range, Ranges, Set, Value};
+
+/// Why resources were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceError {
+    /// One of several; names which.
+    #[error("Resource '{resource}' is invalid: {reason}")]
+    Invalid { resource: String, reason: String },
+    #[error("more than {MAX_RESOURCES} resources")]
+    TooMany,
+    /// Text or JSON that does not say resources.
+    #[error("{0}")]
+    Syntax(String),
+    #[error("Cannot downgrade resources containing refined reservations")]
+    Refined,
+    #[error("resource '{0}' is not reserved")]
+    NotReserved(String),
+    #[error("{0}")]
+    Operation(String),
+}
+
+/// Resources that add up; see the module.
+#[derive(Clone, Default)]
+pub struct Resources {
+    /// Never holds an empty list, so that emptiness needs no allocation.
+    items: Option<Arc<Vec<Item>>>,
+}
+
+impl Resources {
+    pub const fn new() -> Resources {
+        Resources { items: None }
+    }
+
+    /// Takes items that are already merged.
+    fn from_items(items: Vec<Item>) -> Resources {
+        Resources { items: (!items.is_empty()).then(|| Arc::new(items)) }
+    }
+
+    /// A plain scalar; nothing when the amount is not positive.
+    pub fn of_scalar(name: &str, amount: Scalar) -> Resources {
+        if !amount.is_positive() {
+            return Resources::new();
+        }
+        Resources::from_items(vec![Item::new(name.into(), Value::Scalar(amount))])
+    }
+
+    /// Plain ranges, such as ports.
+    pub fn of_ranges(name: &str, ranges: Ranges) -> Resources {
+        if ranges.is_empty() {
+            return Resources::new();
+        }
+        Resources::from_items(vec![Item::new(name.into(), Value::Ranges(ranges))])
+    }
+
+    fn slice(&self) -> &[Item] {
+        self.items.as_ref().map_or(&[], |items| items)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Item> {
+        self.slice().iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_none()
+    }
+
+    pub fn len(&self) -> usize {
+        self.slice().len()
+    }
+
+    /// Whether both are one and the same in memory; false says nothing.
+    pub fn is_same_object(&self, other: &Resources) -> bool {
+        match (&self.items, &other.items) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        }
+    }
+
+    /// Whether every entry of `other` is contained in an entry of this.
+    pub fn contains(&self, other: &Resources) -> bool {
+        if self.is_same_object(other) {
+            return true;
+        }
+        if !other.iter().any(Item::counts_once) {
+            return other.iter().all(|wanted| self.holds(wanted));
+        }
+        let mut left = self.clone();
+        other.iter().all(|wanted| {
+            let held = left.holds(wanted);
+            if held && wanted.counts_once() {
+                left.subtract_item(wanted);
+            }
+            held
+        })
+    }
+
+    fn holds(&self, wanted: &Item) -> bool {
+        self.iter().any(|item| item.contains(wanted))
+    }
+
+    /// The difference, if all of `other` is there.
+    pub fn checked_sub(&self, other: &Resources) -> Option<Resources> {
+        self.contains(other).then(|| self - other)
+    }
+
+    fn add_item(&mut self, item: Item) {
+        if item.is_empty() {
+            return;
+        }
+        let Some(items) = &mut self.items else {
+            self.items = Some(Arc::new(vec![item]));
+            return;
+        };
+        let items = Arc::make_mut(items);
+        match items.iter_mut().find(|mine| mine.addable(&item)) {
+            Some(mine) => mine.add(&item),
+            None => items.push(item),
+        }
+    }
+
+    fn subtract_item(&mut self, item: &Item) {
+        let Some(items) = &mut self.items else { return };
+        let Some(at) = items.iter().position(|mine| mine.subtractable(item)) else { return };
+        let items = Arc::make_mut(items);
+        // The original fills the gap with the last entry; its texts show that order.
+        if items.get_mut(at).is_some_and(|mine| !mine.subtract(item)) {
+            items.swap_remove(at);
+        }
+        if items.is_empty() {
+            self.items = None;
+        }
+    }
+}
+
+impl FromIterator<Item> for Resources {
+    fn from_iter<I: IntoIterator<Item = Item>>(items: I) -> Resources {
+        let mut resources = Resources::new();
+        items.into_iter().for_each(|item| resources.add_item(item));
+        resources
+    }
+}
+
+impl<'a> IntoIterator for &'a Resources {
+    type Item = &'a Item;
+    type IntoIter = std::slice::Iter<'a, Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl AddAssign<&Resources> for Resources {
+    fn add_assign(&mut self, other: &Resources) {
+        if self.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        other.iter().for_each(|item| self.add_item(item.clone()));
+    }
+}
+
+impl AddAssign for Resources {
+    fn add_assign(&mut self, other: Resources) {
+        *self += &other;
+    }
+}
+
+impl SubAssign<&Resources> for Resources {
+    fn sub_assign(&mut self, other: &Resources) {
+        if self.is_same_object(other) {
+            self.items = None;
+            return;
+        }
+        other.iter().for_each(|item| self.subtract_item(item));
+    }
+}
+
+impl SubAssign for Resources {
+    fn sub_assign(&mut self, other: Resources) {
+        *self -= &other;
+    }
+}
+
+impl Add for &Resources {
+    type Output = Resources;
+    fn add(self, other: &Resources) -> Resources {
+        let mut sum = self.clone();
+        sum += other;
+        sum
+    }
+}
+
+impl Add for Resources {
+    type Output = Resources;
+    fn add(mut self, other: Resources) -> Resources {
+        self += &other;
+        self
+    }
+}
+
+impl Sub for &Resources {
+    type Output = Resources;
+    fn sub(self, other: &Resources) -> Resources {
+        let mut left = self.clone();
+        left -= other;
+        left
+    }
+}
+
+impl Sub for Resources {
+    type Output = Resources;
+    fn sub(mut self, other: Resources) -> Resources {
+        self -= &other;
+        self
+    }
+}
+
+impl PartialEq for Resources {
+    fn eq(&self, other: &Resources) -> bool {
+        self.is_same_object(other)
+            || (self.len() == other.len() && self.contains(other) && other.contains(self))
+    }
+}
+
+impl Eq for Resources {}
+
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("{}");
+        }
+        for (at, item) in self.iter().enumerate() {
+            f.write_str(if at > 0 { "; " } else { "" })?;
+            item.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resources({self})")
+    }
+}
