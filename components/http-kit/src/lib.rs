@@ -1,3 +1,57 @@
-//! What every HTTP API here shares: serving, error bodies, authentication, limits, graceful stop.
+//! What every HTTP API here shares: serving, routing, authentication, answers.
 //!
-//! It is not: aware of any one component's routes.
+//! Role: one way to put a service on a socket and to speak HTTP as the
+//! originals do, so that master, agent and the later components differ only in
+//! what they answer.
+//!
+//! 1. [`serve`] runs a [`Service`] on a listener: HTTP/1.1, no delay, keep-alive,
+//!    a cap on connections, limits on heads, a graceful end.
+//! 2. [`Routes`] finds the endpoint the way the original's actors do: the first
+//!    path segment names an actor, an unknown one goes to the delegate, inside an
+//!    actor the longest registered prefix wins. It also authenticates, counts and
+//!    compresses.
+//! 3. [`respond`], [`negotiate`], [`query`] hold the exact answers and texts.
+//! 4. [`files`], [`logging`], [`system`], [`help`], [`prometheus`] are endpoints
+//!    both daemons have.
+//!
+//! It is not a web framework and knows no Mesos message: no component's state,
+//! no protobuf. It has no TLS yet, no HTTP/2, and no authorization beyond "who is
+//! it". An `axum::Router` can be served through [`service::from_tower`].
+#![forbid(unsafe_code)]
+// A refusal is an answer: it is moved once and then sent.
+#![allow(clippy::result_large_err)]
+// A test that fails says so by panicking.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod auth;
+pub mod body;
+pub mod files;
+pub mod gzip;
+pub mod help;
+pub mod json;
+pub mod logging;
+pub mod negotiate;
+pub mod prometheus;
+pub mod query;
+pub mod respond;
+pub mod routes;
+pub mod serve;
+pub mod service;
+pub mod stats;
+pub mod system;
+
+pub use auth::{Authentication, Credentials, Principal};
+pub use body::{Body, BodyError, read_body};
+pub use query::Params;
+pub use routes::{Endpoint, Routes};
+pub use serve::{ServeConfig, serve};
+pub use service::{Reply, Service};
+
+/// A request as endpoints see it.
+pub type Request = http::Request<Body>;
+/// An answer as endpoints give it.
+pub type Response = http::Response<Body>;
+
+/// Largest request body read by default: an agent that re-registers with a
+/// hundred thousand tasks must fit in one message.
+pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024 * 1024;
