@@ -183,21 +183,29 @@ async fn shutdown_ends_streams_after_the_grace() {
 #[tokio::test]
 async fn a_detached_reply_is_finished_though_the_client_left() {
     let (done, mut finished) = tokio::sync::mpsc::channel::<Bytes>(1);
-    let routes = Routes::new("master").with(Endpoint::reply("master", "/message", move |request| {
-        let done = done.clone();
-        Reply::detached(async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            let body = read_body(request.into_body(), 100).await.unwrap();
-            let _ = done.send(body).await;
-            respond::accepted()
-        })
-    }));
+    let routes =
+        Routes::new("master").with(Endpoint::reply("master", "/message", move |request| {
+            let done = done.clone();
+            Reply::detached(async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let body = read_body(request.into_body(), 100).await.unwrap();
+                let _ = done.send(body).await;
+                respond::accepted()
+            })
+        }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, Arc::new(routes), ServeConfig::default(), CancellationToken::new()));
+    tokio::spawn(serve(
+        listener,
+        Arc::new(routes),
+        ServeConfig::default(),
+        CancellationToken::new(),
+    ));
     let mut client = TcpStream::connect(address).await.unwrap();
     client
-        .write_all(b"POST /message HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .write_all(
+            b"POST /message HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        )
         .await
         .unwrap();
     drop(client);
