@@ -1,0 +1,15 @@
+//! `cargo xtask bench kernel`: measures and prints a table; no test depends on it.
+
+use anyhow::{Result, bail};
+
+use crate::process::{cargo, run};
+
+pub(crate) fn run_bench(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((what, rest)) if what == "kernel" => {
+            run(cargo().args(["build", "--release", "--package", "dais"]))?;
+            run(cargo().args(["run", "--release", "--package", "kernel-bench", "--"]).args(rest))
+        }
+        _ => bail!("there is one benchmark: kernel"),
+    }
+}

@@ -1,0 +1,82 @@
+//! What the commands need beyond cargo, and how to get it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{cargo, program, root, run, succeeds, target_dir};
+
+/// The Python packages of the framework tests, which run on `PyPy`.
+const REQUIREMENTS: &str = "tests/pymesos/requirements.txt";
+
+/// Finds tools, and installs them if allowed to.
+pub(crate) struct Tools {
+    pub(crate) install: bool,
+}
+
+impl Tools {
+    /// `rustfmt` and clippy come with most toolchains, but not with minimal ones.
+    pub(crate) fn rust_components(&self) -> Result<()> {
+        for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+            if succeeds(cargo().args([subcommand, "--version"])) {
+                continue;
+            }
+            self.may_install(component, "rustup")?;
+            run(program("rustup").args(["component", "add", component]))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cargo_deny(&self) -> Result<()> {
+        if succeeds(cargo().args(["deny", "--version"])) {
+            return Ok(());
+        }
+        self.may_install("cargo-deny (this compiles for some minutes)", "cargo")?;
+        run(cargo().args(["install", "--locked", "cargo-deny"]))
+    }
+
+    /// A Debian package that provides `command`.
+    pub(crate) fn apt(&self, command: &str, packages: &[&str]) -> Result<()> {
+        if succeeds(program(command).arg("--version")) {
+            return Ok(());
+        }
+        self.may_install(&packages.join(", "), "apt-get")?;
+        let sudo = !succeeds(program("sh").args(["-c", "test $(id -u) -eq 0"]));
+        for words in [
+            &["update"][..],
+            &[&["install", "--yes", "--no-install-recommends"], packages].concat(),
+        ] {
+            let mut apt = if sudo { program("sudo") } else { program("apt-get") };
+            if sudo {
+                apt.args(["--non-interactive", "apt-get"]);
+            }
+            run(apt.args(words).env("DEBIAN_FRONTEND", "noninteractive"))
+                .with_context(|| format!("install {} by hand", packages.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// The interpreter of an environment that has pymesos, unmodified.
+    pub(crate) fn pymesos(&self) -> Result<PathBuf> {
+        let folder = target_dir().join("end-to-end/pymesos");
+        let python = folder.join("bin/python");
+        if succeeds(program(&python.to_string_lossy()).args(["-c", "import pymesos"])) {
+            return Ok(python);
+        }
+        self.apt("pypy3", &["pypy3", "pypy3-venv"])?;
+        self.may_install("pymesos", "pip")?;
+        run(program("pypy3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        run(program(&python.to_string_lossy())
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(root().join(REQUIREMENTS)))?;
+        Ok(python)
+    }
+
+    fn may_install(&self, what: &str, with: &str) -> Result<()> {
+        if !self.install {
+            bail!("{what} is missing, and --no-install was given");
+        }
+        eprintln!("\nxtask: {what} is missing; installing it with {with}");
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Every parser of foreign bytes is fuzzed.
+//!
+//! A crate with such parsers offers them in a module `fuzz`, one function
+//! each, which checks more than the absence of a panic where it can.
+
+use crate::{assert_none, source, sources};
+
+/// The parsers that read what others wrote, each with its fuzz target. A new
+/// parser adds a line here and a file there.
+const PARSERS: [(&str, &str); 9] = [
+    ("mesos-messages: protobuf calls", "calls_protobuf"),
+    ("mesos-messages: JSON calls", "calls_json"),
+    ("mesos-messages: RecordIO", "recordio"),
+    ("mesos-messages: resource text and JSON", "resources"),
+    ("mesos-messages: attribute text", "attributes"),
+    ("mesos-messages: durations and sizes", "units"),
+    ("libprocess: requests and addresses", "libprocess_request"),
+    ("mesos-fetcher: archives", "archive"),
+    ("cluster-state: keys", "state_keys"),
+];
+
+#[test]
+fn every_parser_has_a_target() {
+    let sources = sources();
+    for (parser, target) in PARSERS {
+        let file = source(&sources, &format!("fuzz/fuzz_targets/{target}.rs"));
+        assert!(file.text.contains("fuzz_target!"), "{parser}: {} fuzzes nothing", file.path);
+        let manifest = source(&sources, "fuzz/Cargo.toml");
+        assert!(manifest.text.contains(&format!("name = \"{target}\"")), "{target} is not built");
+    }
+}
+
+#[test]
+fn every_target_has_a_parser() {
+    let sources = sources();
+    let files = sources.iter().filter_map(|s| s.path.strip_prefix("fuzz/fuzz_targets/"));
+    let names = files.filter_map(|file| file.strip_suffix(".rs"));
+    let unknown = names.filter(|name| !PARSERS.iter().any(|(_, target)| target == name));
+    assert_none(&unknown.map(|name| format!("{name} is not in the list")).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_fuzz_function_is_called() {
+    let sources = sources();
+    let targets = sources.iter().filter(|s| s.path.starts_with("fuzz/fuzz_targets/"));
+    let targets: String = targets.map(|s| s.text.as_str()).collect();
+    let mut violations = Vec::new();
+    for module in sources.iter().filter(|s| s.path.ends_with("/src/fuzz.rs")) {
+        let folder = module.path.split('/').nth(1).unwrap().replace('-', "_");
+        for line in module.text.lines() {
+            let Some(rest) = line.strip_prefix("pub fn ") else { continue };
+            let name: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if !targets.contains(&format!("{folder}::fuzz::{name}")) {
+                violations.push(module.violation(1, &format!("no target calls {name}")));
+            }
+        }
+    }
+    assert_none(&violations);
+}
