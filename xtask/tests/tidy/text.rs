@@ -22,7 +22,7 @@ const FORBIDDEN_ANYWHERE: [&str; 6] = [
     concat!("/ro", "ot/.cargo"),
 ];
 
-fn lines<'a>(sources: &'a [Source]) -> impl Iterator<Item = (&'a Source, usize, &'a str)> {
+fn lines(sources: &[Source]) -> impl Iterator<Item = (&Source, usize, &str)> {
     sources
         .iter()
         .flat_map(|s| s.text.lines().enumerate().map(move |(number, line)| (s, number + 1, line)))
