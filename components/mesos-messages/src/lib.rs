@@ -11,7 +11,9 @@ mod generated {
 
 pub mod attributes;
 pub mod content;
+pub mod json;
 pub mod recordio;
+pub mod required;
 pub mod resources;
 pub mod time;
 

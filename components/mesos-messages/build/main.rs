@@ -1,6 +1,14 @@
-//! Compiles `proto/` with a protobuf compiler written in Rust, so that a build needs no tool but cargo.
+//! Compiles `proto/` with a protobuf compiler written in Rust, so that a build needs no tool but cargo,
+//! and writes the JSON and completeness code beside the types.
+mod json;
+mod names;
+mod required;
+
+use names::Schema;
+use prost_types::DescriptorProto;
 use std::{env, fs, io, path::Path, path::PathBuf};
 
+/// Large and seldom set: boxed, so that the messages around them stay small.
 const BOXED: &[&str] = &[
     ".mesos.v1.ContainerInfo.docker",
     ".mesos.v1.ContainerInfo.linux_info",
@@ -30,21 +38,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     collect(root, &mut files)?;
     files.sort();
     println!("cargo:rerun-if-changed=proto");
-    println!("cargo:rerun-if-changed=build.rs");
-    let descriptors = protox::compile(&files, [root])?;
+    println!("cargo:rerun-if-changed=build");
+    let mut descriptors = protox::compile(&files, [root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
 
+    let schema = Schema::new(&descriptors);
+    fs::write(out.join("json.rs"), json::generate(&schema)?)?;
+    fs::write(out.join("required.rs"), required::generate(&schema)?)?;
+
+    // Deprecated fields still go over the wire, and handling them deserves no warning.
+    descriptors.file.iter_mut().flat_map(|file| &mut file.message_type).for_each(undeprecate);
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
     config.compile_well_known_types();
     config.btree_map(["."]);
-    // Large and seldom set: boxed, so that the messages around them stay small.
     for field in BOXED {
         config.boxed(field);
     }
     config.include_file("messages.rs");
-    config.out_dir(PathBuf::from(env::var("OUT_DIR")?));
+    config.out_dir(out);
     config.compile_fds(descriptors)?;
     Ok(())
+}
+
+fn undeprecate(message: &mut DescriptorProto) {
+    for options in message.field.iter_mut().filter_map(|field| field.options.as_mut()) {
+        options.deprecated = None;
+    }
+    message.nested_type.iter_mut().for_each(undeprecate);
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
