@@ -26,6 +26,12 @@ struct State {
     revert: Option<AbortHandle>,
 }
 
+impl std::fmt::Debug for LevelControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LevelControl({})", self.level())
+    }
+}
+
 impl Default for LevelControl {
     /// Reports the level that was set and changes no logger.
     fn default() -> LevelControl {

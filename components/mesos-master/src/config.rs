@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use http_kit::logging::LevelControl;
 use mesos_messages::v1;
 
 /// Everything a master can be told. `Default` gives the original's defaults.
@@ -76,6 +77,10 @@ pub struct MasterConfig {
     pub seed: Option<u64>,
     /// Printed as the version of this master.
     pub version: String,
+    /// Reads and changes the process's verbosity; by default changes nothing.
+    pub logging: LevelControl,
+    /// The file shown as `/master/log`.
+    pub log_file: Option<PathBuf>,
 }
 
 /// How resources are shared between roles.
@@ -149,6 +154,8 @@ impl Default for MasterConfig {
             max_queued_events: 4096,
             seed: None,
             version: MESOS_VERSION.to_owned(),
+            logging: LevelControl::default(),
+            log_file: None,
         }
     }
 }

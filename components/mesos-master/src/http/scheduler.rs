@@ -1,11 +1,17 @@
 //! `POST /api/v1/scheduler`: the calls of schedulers and the stream of events to them.
 use std::sync::Arc;
 
-use axum::Router;
+use http_kit::{Endpoint, Request, Response, respond};
 
-use super::HttpState;
+use super::{ACTOR, HttpState, SCHEDULER};
 
 /// The scheduler API.
-pub fn routes() -> Router<Arc<HttpState>> {
-    Router::new()
+pub fn endpoint(state: Arc<HttpState>) -> Endpoint {
+    Endpoint::new(ACTOR, "/api/v1/scheduler", move |request| answer(Arc::clone(&state), request))
+        .realm(SCHEDULER)
+        .help("The v1 scheduler API")
+}
+
+async fn answer(_state: Arc<HttpState>, _request: Request) -> Response {
+    respond::not_implemented("The scheduler API")
 }
