@@ -38,7 +38,11 @@ pub(crate) fn run_fuzz(tools: &Tools, arguments: &[String]) -> Result<()> {
     if first != "--smoke" {
         return start(&binaries, first, rest);
     }
-    let limit = [format!("-max_total_time={seconds}"), "-verbosity=0".to_owned()];
+    let limit = [
+        format!("-max_total_time={seconds}"),
+        "-verbosity=0".to_owned(),
+        "-print_final_stats=1".to_owned(),
+    ];
     for target in &targets {
         start(&binaries, target, &limit)?;
     }
