@@ -3,7 +3,7 @@
 //! The newer format has a stack (`reservations`); the older one `role` and `reservation`, which
 //! cannot say refinements; endpoints show both where both can be said.
 use super::item::Meta;
-use super::{Item, Range, Ranges, ResourceError, Resources, Scalar, Set, Value, check};
+use super::{Entry, Item, Range, Ranges, ResourceError, Resources, Scalar, Set, Value, check};
 use crate::v1;
 use crate::v1::resource::reservation_info::Type as ReservationType;
 use crate::v1::resource::{AllocationInfo, ReservationInfo, RevocableInfo, SharedInfo};
@@ -18,7 +18,7 @@ impl Resources {
 
     /// The newer format, which masters and agents speak among themselves.
     pub fn to_proto(&self) -> Vec<v1::Resource> {
-        self.iter().map(Item::to_proto).collect()
+        self.iter().map(Entry::to_proto).collect()
     }
 
     /// What endpoints show: unrefined reservations in both formats.
@@ -28,11 +28,11 @@ impl Resources {
 
     /// The older format, for frameworks and agents without RESERVATION_REFINEMENT.
     pub fn to_proto_pre_refinement(&self) -> Result<Vec<v1::Resource>, ResourceError> {
-        if self.iter().any(Item::has_refined_reservations) {
+        if self.has_refined_reservations() {
             return Err(ResourceError::Refined);
         }
-        let old = |item: &Item| {
-            let mut resource = with_old_fields(item.to_proto());
+        let old = |entry: Entry<'_>| {
+            let mut resource = with_old_fields(entry.to_proto());
             resource.reservations.clear();
             resource
         };
@@ -94,8 +94,10 @@ impl Item {
         item.meta = meta_of(resource);
         (!item.is_empty()).then_some(item)
     }
+}
 
-    fn to_proto(&self) -> v1::Resource {
+impl Entry<'_> {
+    pub fn to_proto(self) -> v1::Resource {
         let mut resource = v1::Resource { name: self.name.to_string(), ..v1::Resource::default() };
         match &self.value {
             Value::Scalar(scalar) => {
@@ -114,7 +116,7 @@ impl Item {
                 resource.set = Some(v1::value::Set { item });
             }
         }
-        let role = self.allocation.as_deref().map(str::to_owned);
+        let role = self.allocation_role().map(str::to_owned);
         resource.allocation_info = role.map(|role| AllocationInfo { role: Some(role) });
         if let Some(meta) = &self.meta {
             resource.reservations = meta.reservations.clone();

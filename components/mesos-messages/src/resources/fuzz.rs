@@ -18,7 +18,7 @@ pub fn resource_proto(data: &[u8]) {
 
 fn check(resources: &Resources) {
     assert!(resources.contains(resources));
-    assert!((resources - resources).is_empty());
+    assert!(resources.checked_sub(&resources.clone()).is_some_and(|left| left.is_empty()));
     let allocated = resources.allocated("role");
     assert!(allocated.unallocated() == resources.unallocated());
     let wire = Resources::from_proto(&resources.to_proto());

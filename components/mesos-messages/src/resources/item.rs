@@ -1,8 +1,9 @@
 //! One resource: a name, a value, and the seldom facts that tell it from its namesakes.
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Name, Value, print};
+use super::{Name, Value, print, same_role};
 use crate::v1;
 use crate::v1::resource::disk_info::source::Type as SourceType;
 use crate::v1::resource::reservation_info::Type as ReservationType;
@@ -37,11 +38,12 @@ impl Meta {
     }
 }
 
-/// One entry of a [`super::Resources`].
+/// One resource, but for the role it may be allocated to: an [`Entry`] knows that.
 #[derive(Clone, Debug)]
 pub struct Item {
     pub(super) name: Name,
     pub(super) value: Value,
+    /// Set only among entries of several roles.
     pub(super) allocation: Option<Arc<str>>,
     pub(super) meta: Option<Arc<Meta>>,
     /// How many of an identical shared resource this stands for; 1 for all others.
@@ -59,11 +61,6 @@ impl Item {
 
     pub fn value(&self) -> &Value {
         &self.value
-    }
-
-    /// The role it is offered or allocated to.
-    pub fn allocation_role(&self) -> Option<&str> {
-        self.allocation.as_deref()
     }
 
     pub fn reservations(&self) -> &[ReservationInfo] {
@@ -206,7 +203,32 @@ impl Item {
     }
 }
 
-impl fmt::Display for Item {
+/// One entry of a [`super::Resources`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    pub(super) item: &'a Item,
+    pub(super) role: Option<&'a Arc<str>>,
+}
+
+impl<'a> Entry<'a> {
+    /// The role it is offered or allocated to.
+    pub fn allocation_role(&self) -> Option<&'a str> {
+        self.role.map(|role| &**role)
+    }
+
+    pub(super) fn to_item(self) -> Item {
+        Item { allocation: self.role.cloned(), ..self.item.clone() }
+    }
+}
+
+impl Deref for Entry<'_> {
+    type Target = Item;
+    fn deref(&self) -> &Item {
+        self.item
+    }
+}
+
+impl fmt::Display for Entry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = print::Facts {
             name: self.name.as_str(),
@@ -221,14 +243,6 @@ impl fmt::Display for Item {
             write!(f, "<{}>", self.copies)?;
         }
         Ok(())
-    }
-}
-
-fn same_role(left: Option<&Arc<str>>, right: Option<&Arc<str>>) -> bool {
-    match (left, right) {
-        (None, None) => true,
-        (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left == right,
-        _ => false,
     }
 }
 

@@ -20,13 +20,16 @@ mod summary;
 mod text;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::sync::Arc;
 
 pub use check::{MAX_RESOURCES, validate};
 pub use convert::to_post_refinement;
-pub use item::Item;
+pub use item::{Entry, Item};
 pub use name::Name;
 pub use print::ProtoText;
 pub use quantities::Quantities;
@@ -59,16 +62,23 @@ pub enum ResourceError {
 pub struct Resources {
     /// Never holds an empty list, so that emptiness needs no allocation.
     items: Option<Arc<Vec<Item>>>,
+    /// The role all entries are allocated to. Absent if none is, or if they differ, in which case
+    /// the entries say it themselves. So allocating to a role copies nothing.
+    role: Option<Arc<str>>,
 }
 
 impl Resources {
     pub const fn new() -> Resources {
-        Resources { items: None }
+        Resources { items: None, role: None }
     }
 
-    /// Takes items that are already merged.
-    fn from_items(items: Vec<Item>) -> Resources {
-        Resources { items: (!items.is_empty()).then(|| Arc::new(items)) }
+    /// Takes items that are already merged, and hoists the role if they agree on it.
+    fn from_items(mut items: Vec<Item>) -> Resources {
+        let role = common_role(&items);
+        if role.is_some() {
+            items.iter_mut().for_each(|item| item.allocation = None);
+        }
+        Resources { items: (!items.is_empty()).then(|| Arc::new(items)), role }
     }
 
     /// A plain scalar; nothing when the amount is not positive.
@@ -91,8 +101,8 @@ impl Resources {
         self.items.as_ref().map_or(&[], |items| items)
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, Item> {
-        self.slice().iter()
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { items: self.slice().iter(), role: self.role.as_ref() }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -105,6 +115,11 @@ impl Resources {
 
     /// Whether both are one and the same in memory; false says nothing.
     pub fn is_same_object(&self, other: &Resources) -> bool {
+        self.has_same_entries(other) && same_role(self.role.as_ref(), other.role.as_ref())
+    }
+
+    /// [`Resources::is_same_object`] but for the role they are allocated to.
+    pub fn has_same_entries(&self, other: &Resources) -> bool {
         match (&self.items, &other.items) {
             (None, None) => true,
             (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
@@ -114,14 +129,26 @@ impl Resources {
 
     /// Whether every entry of `other` is contained in an entry of this.
     pub fn contains(&self, other: &Resources) -> bool {
-        if self.is_same_object(other) {
+        if other.is_empty() || self.is_same_object(other) {
             return true;
         }
-        if !other.iter().any(Item::counts_once) {
-            return other.iter().all(|wanted| self.holds(wanted));
+        if same_role(self.role.as_ref(), other.role.as_ref()) {
+            return self.contains_entries(other);
+        }
+        if self.role.is_some() && other.role.is_some() {
+            return false;
+        }
+        self.lowered().contains_entries(&other.lowered())
+    }
+
+    /// Both must have the same role.
+    fn contains_entries(&self, other: &Resources) -> bool {
+        let wanted = other.slice();
+        if !wanted.iter().any(Item::counts_once) {
+            return wanted.iter().all(|wanted| self.holds(wanted));
         }
         let mut left = self.clone();
-        other.iter().all(|wanted| {
+        wanted.iter().all(|wanted| {
             let held = left.holds(wanted);
             if held && wanted.counts_once() {
                 left.subtract_item(wanted);
@@ -131,7 +158,7 @@ impl Resources {
     }
 
     fn holds(&self, wanted: &Item) -> bool {
-        self.iter().any(|item| item.contains(wanted))
+        self.slice().iter().any(|item| item.contains(wanted))
     }
 
     /// The difference, if all of `other` is there.
@@ -139,6 +166,27 @@ impl Resources {
         self.contains(other).then(|| self - other)
     }
 
+    /// The same with the role said by each entry, to meet those of other roles.
+    fn lowered(&self) -> Resources {
+        let Some(role) = &self.role else { return self.clone() };
+        let own = |item: &Item| Item { allocation: Some(role.clone()), ..item.clone() };
+        let items = self.slice().iter().map(own).collect();
+        Resources { items: Some(Arc::new(items)), role: None }
+    }
+
+    /// Undoes [`Resources::lowered`] where all entries have come to agree.
+    fn hoist(&mut self) {
+        if self.items.is_none() {
+            self.role = None;
+        }
+        let Some(role) = common_role(self.slice()) else { return };
+        if let Some(items) = &mut self.items {
+            Arc::make_mut(items).iter_mut().for_each(|item| item.allocation = None);
+        }
+        self.role = Some(role);
+    }
+
+    /// The entry must be of the same role as the rest.
     fn add_item(&mut self, item: Item) {
         if item.is_empty() {
             return;
@@ -168,17 +216,54 @@ impl Resources {
     }
 }
 
+/// The role that all entries say they are allocated to.
+fn common_role(items: &[Item]) -> Option<Arc<str>> {
+    let role = items.first()?.allocation.as_ref()?;
+    items.iter().all(|item| item.allocation.as_ref() == Some(role)).then(|| role.clone())
+}
+
+fn same_role(left: Option<&Arc<str>>, right: Option<&Arc<str>>) -> bool {
+    match (left, right) {
+        (None, None) => true,
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left == right,
+        _ => false,
+    }
+}
+
+/// The entries of a [`Resources`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    items: std::slice::Iter<'a, Item>,
+    role: Option<&'a Arc<str>>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let item = self.items.next()?;
+        Some(Entry { item, role: item.allocation.as_ref().or(self.role) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
 impl FromIterator<Item> for Resources {
     fn from_iter<I: IntoIterator<Item = Item>>(items: I) -> Resources {
         let mut resources = Resources::new();
         items.into_iter().for_each(|item| resources.add_item(item));
+        resources.hoist();
         resources
     }
 }
 
 impl<'a> IntoIterator for &'a Resources {
-    type Item = &'a Item;
-    type IntoIter = std::slice::Iter<'a, Item>;
+    type Item = Entry<'a>;
+    type IntoIter = Iter<'a>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
@@ -188,9 +273,13 @@ impl AddAssign<&Resources> for Resources {
     fn add_assign(&mut self, other: &Resources) {
         if self.is_empty() {
             self.clone_from(other);
-            return;
+        } else if other.is_empty() || same_role(self.role.as_ref(), other.role.as_ref()) {
+            other.slice().iter().for_each(|item| self.add_item(item.clone()));
+        } else {
+            *self = self.lowered();
+            other.lowered().slice().iter().for_each(|item| self.add_item(item.clone()));
+            self.hoist();
         }
-        other.iter().for_each(|item| self.add_item(item.clone()));
     }
 }
 
@@ -203,10 +292,15 @@ impl AddAssign for Resources {
 impl SubAssign<&Resources> for Resources {
     fn sub_assign(&mut self, other: &Resources) {
         if self.is_same_object(other) {
-            self.items = None;
-            return;
+            *self = Resources::new();
+        } else if same_role(self.role.as_ref(), other.role.as_ref()) {
+            other.slice().iter().for_each(|item| self.subtract_item(item));
+            self.hoist();
+        } else if self.role.is_none() || other.role.is_none() {
+            *self = self.lowered();
+            other.lowered().slice().iter().for_each(|item| self.subtract_item(item));
+            self.hoist();
         }
-        other.iter().for_each(|item| self.subtract_item(item));
     }
 }
 

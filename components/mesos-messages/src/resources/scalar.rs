@@ -18,11 +18,8 @@ impl Scalar {
 
     /// Rounds to three decimals; `None` for NaN, infinities and what no cluster has.
     pub fn from_f64(value: f64) -> Option<Scalar> {
-        // Written so that NaN fails the comparison.
-        if !(value.abs() <= LARGEST) {
-            return None;
-        }
-        Some(Scalar((value * 1000.0).round() as i64))
+        let sane = value.is_finite() && value.abs() <= LARGEST;
+        sane.then(|| Scalar((value * 1000.0).round() as i64))
     }
 
     pub const fn from_whole(value: u32) -> Scalar {

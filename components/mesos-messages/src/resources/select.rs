@@ -8,10 +8,19 @@ use crate::v1::resource::ReservationInfo;
 impl Resources {
     /// The entries for which `keep` holds.
     pub fn filter(&self, keep: impl Fn(&Item) -> bool) -> Resources {
-        if self.iter().all(&keep) {
+        if self.slice().iter().all(&keep) {
             return self.clone();
         }
-        Resources::from_items(self.iter().filter(|item| keep(item)).cloned().collect())
+        self.with_items(self.slice().iter().filter(|item| keep(item)).cloned().collect())
+    }
+
+    /// Other entries, already merged, allocated like these.
+    fn with_items(&self, items: Vec<Item>) -> Resources {
+        let mut resources = Resources::from_items(items);
+        if !resources.is_empty() && resources.role.is_none() {
+            resources.role.clone_from(&self.role);
+        }
+        resources
     }
 
     /// The sum of all scalars of that name, whatever their role; `None` if there is none.
@@ -118,35 +127,38 @@ impl Resources {
     }
 
     pub fn has_refined_reservations(&self) -> bool {
-        self.iter().any(Item::has_refined_reservations)
+        self.slice().iter().any(Item::has_refined_reservations)
     }
 
     /// The reserved resources by owning role.
     pub fn reservations(&self) -> BTreeMap<Arc<str>, Resources> {
-        self.grouped(Item::reservation_role)
-    }
-
-    /// The allocated resources by the role they are allocated to.
-    pub fn allocations(&self) -> BTreeMap<Arc<str>, Resources> {
-        self.grouped(Item::allocation_role)
-    }
-
-    fn grouped(&self, key: impl Fn(&Item) -> Option<&str>) -> BTreeMap<Arc<str>, Resources> {
         let mut groups: BTreeMap<Arc<str>, Vec<Item>> = BTreeMap::new();
-        for item in self {
-            let Some(role) = key(item) else { continue };
+        for item in self.slice() {
+            let Some(role) = item.reservation_role() else { continue };
             match groups.get_mut(role) {
                 Some(group) => group.push(item.clone()),
                 None => drop(groups.insert(role.into(), vec![item.clone()])),
             }
         }
+        groups.into_iter().map(|(role, items)| (role, self.with_items(items))).collect()
+    }
+
+    /// The allocated resources by the role they are allocated to.
+    pub fn allocations(&self) -> BTreeMap<Arc<str>, Resources> {
+        if let Some(role) = &self.role {
+            return BTreeMap::from([(role.clone(), self.clone())]);
+        }
+        let mut groups: BTreeMap<Arc<str>, Vec<Item>> = BTreeMap::new();
+        for item in self.slice() {
+            let Some(role) = &item.allocation else { continue };
+            groups.entry(role.clone()).or_default().push(item.clone());
+        }
         groups.into_iter().map(|(role, items)| (role, Resources::from_items(items))).collect()
     }
 
     /// The role all of it is allocated to, if there is one such role.
-    pub fn allocation_role(&self) -> Option<&str> {
-        let role = self.iter().next()?.allocation_role()?;
-        self.iter().all(|item| item.allocation_role() == Some(role)).then_some(role)
+    pub fn allocation_role(&self) -> Option<&Arc<str>> {
+        self.role.as_ref()
     }
 
     pub fn allocated(&self, role: &str) -> Resources {
@@ -155,36 +167,27 @@ impl Resources {
 
     /// [`Resources::allocated`] without copying the role's text.
     pub fn allocated_shared(&self, role: &Arc<str>) -> Resources {
-        self.with_allocation(Some(role))
+        let mut resources = self.unallocated();
+        if !resources.is_empty() {
+            resources.role = Some(role.clone());
+        }
+        resources
     }
 
     pub fn unallocated(&self) -> Resources {
-        if self.iter().all(|item| item.allocation.is_none()) {
-            return self.clone();
-        }
-        self.with_allocation(None)
-    }
-
-    fn with_allocation(&self, role: Option<&Arc<str>>) -> Resources {
-        let one_role = |items: &[Item]| {
-            items
-                .windows(2)
-                .all(|pair| matches!(pair, [left, right] if left.allocation == right.allocation))
-        };
-        let change = |item: &Item| Item { allocation: role.cloned(), ..item.clone() };
-        if one_role(self.slice()) {
-            return Resources::from_items(self.iter().map(change).collect());
+        if self.slice().iter().all(|item| item.allocation.is_none()) {
+            return Resources { items: self.items.clone(), role: None };
         }
         // Entries that differed only in their role now merge.
-        self.iter().map(change).collect()
+        self.iter().map(|entry| Item { allocation: None, ..entry.item.clone() }).collect()
     }
 
     /// Refines all of it: one more reservation on each stack.
     pub fn push_reservation(&self, info: &ReservationInfo) -> Result<Resources, ResourceError> {
         let pushed: Resources = self
             .iter()
-            .map(|item| {
-                let mut item = item.clone();
+            .map(|entry| {
+                let mut item = entry.to_item();
                 item.edit_meta(|meta| meta.reservations.push(info.clone()));
                 item
             })
@@ -196,11 +199,11 @@ impl Resources {
     /// Takes the innermost reservation off each stack; all must be reserved.
     pub fn pop_reservation(&self) -> Result<Resources, ResourceError> {
         self.iter()
-            .map(|item| {
-                if !item.is_reserved() {
-                    return Err(ResourceError::NotReserved(item.to_string()));
+            .map(|entry| {
+                if !entry.is_reserved() {
+                    return Err(ResourceError::NotReserved(entry.to_string()));
                 }
-                let mut item = item.clone();
+                let mut item = entry.to_item();
                 item.edit_meta(|meta| drop(meta.reservations.pop()));
                 Ok(item)
             })
@@ -209,12 +212,12 @@ impl Resources {
 
     /// The same without any reservation.
     pub fn to_unreserved(&self) -> Resources {
-        if !self.iter().any(Item::is_reserved) {
+        if !self.slice().iter().any(Item::is_reserved) {
             return self.clone();
         }
         self.iter()
-            .map(|item| {
-                let mut item = item.clone();
+            .map(|entry| {
+                let mut item = entry.to_item();
                 item.edit_meta(|meta| meta.reservations.clear());
                 item
             })
@@ -225,8 +228,9 @@ impl Resources {
     pub fn shrunk_to(&self, target: &Quantities) -> Resources {
         let mut left = target.clone();
         self.iter()
-            .filter_map(|item| {
-                let Value::Scalar(amount) = item.value else { return Some(item.clone()) };
+            .filter_map(|entry| {
+                let item = entry.to_item();
+                let Value::Scalar(amount) = item.value else { return Some(item) };
                 let room = left.get(&item.name);
                 let take = if item.is_divisible() || amount <= room {
                     amount.min(room)
@@ -234,7 +238,7 @@ impl Resources {
                     Scalar::ZERO
                 };
                 left.subtract(&item.name, take);
-                take.is_positive().then(|| Item { value: Value::Scalar(take), ..item.clone() })
+                take.is_positive().then(|| Item { value: Value::Scalar(take), ..item })
             })
             .collect()
     }

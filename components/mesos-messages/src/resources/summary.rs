@@ -45,7 +45,7 @@ impl Resources {
     pub fn write_summary(&self, out: &mut Vec<u8>) {
         let mut totals = Totals::default();
         totals.scalars.extend(ALWAYS.iter().map(|name| ((name, false), Scalar::ZERO)));
-        self.iter().for_each(|item| totals.add(item));
+        self.slice().iter().for_each(|item| totals.add(item));
         out.push(b'{');
         for (at, (key, amount)) in totals.scalars.iter().enumerate() {
             write_key(*key, at == 0, out);

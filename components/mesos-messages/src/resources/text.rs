@@ -197,7 +197,7 @@ fn parse_number(text: String) -> Result<ParsedValue, String> {
 
 fn check_flag(resources: &Resources) -> Result<(), String> {
     let mut kinds = BTreeMap::new();
-    for item in resources {
+    for item in resources.slice() {
         if item.is_persistent_volume() {
             return Err("Persistent volumes cannot be specified at the command line".to_owned());
         }
