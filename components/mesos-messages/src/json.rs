@@ -25,7 +25,9 @@ pub use write::write_string;
 use serde_json::Value;
 
 /// A message with its JSON form.
-pub trait JsonMessage: prost::Message + Default + Sized + read::Fields + write::Put {
+pub trait JsonMessage:
+    prost::Message + Clone + Default + PartialEq + std::fmt::Debug + read::Fields + write::Put
+{
     /// The full name in protobuf: `mesos.v1.TaskInfo`.
     const NAME: &'static str;
 

@@ -16,6 +16,8 @@ pub mod recordio;
 pub mod required;
 pub mod resources;
 pub mod time;
+pub mod v0;
+pub mod validate;
 
 pub use generated::google;
 pub use generated::mesos::internal;

@@ -3,6 +3,7 @@
 //! Every field begins with a comma. [`close`] turns the first of an object into its brace, so no field has to know
 //! whether another came before it.
 use super::{JsonEnum, decimal::write_double};
+use crate::v1;
 use base64::Engine;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -171,6 +172,16 @@ pub(super) fn map<V: Put>(out: &mut Vec<u8>, key: &[u8], map: &BTreeMap<String, 
         value.put(out);
     }
     close(out, start);
+}
+
+/// An agent as the operator API shows it: with the field that v1 does not have.
+pub(super) fn agent_info(out: &mut Vec<u8>, key: &[u8], agent: &v1::AgentInfo) {
+    required(out, key, agent);
+    if let Some(checkpoint) = &agent.checkpoint {
+        out.pop();
+        required(out, b",\"checkpoint\":", checkpoint);
+        out.push(b'}');
+    }
 }
 
 /// An enum that is there. A number without a name is one that a newer peer sent: not known here, not printed.

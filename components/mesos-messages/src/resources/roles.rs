@@ -17,39 +17,7 @@ pub fn ancestors(role: &str) -> impl Iterator<Item = &str> {
 
 /// The original's rules for a role's name, with its words.
 pub(super) fn check(role: &str) -> Result<(), String> {
-    if role == "*" {
-        return Ok(());
-    }
-    if role.starts_with('/') {
-        return Err(format!("Role '{role}' cannot start with a slash"));
-    }
-    if role.ends_with('/') {
-        return Err(format!("Role '{role}' cannot end with a slash"));
-    }
-    if role.contains("//") {
-        return Err(format!("Role '{role}' cannot contain two adjacent slashes"));
-    }
-    if role.is_empty() {
-        return Err("Role names cannot be the empty string".to_owned());
-    }
-    role.split('/').try_for_each(|component| check_component(role, component))
-}
-
-fn check_component(role: &str, component: &str) -> Result<(), String> {
-    if matches!(component, "." | ".." | "*") {
-        return Err(format!("Role '{role}' cannot include '{component}' as a component"));
-    }
-    if component.starts_with('-') {
-        return Err(format!(
-            "Role component '{component}' is invalid because it starts with a dash"
-        ));
-    }
-    if component.contains(['\t', '\n', '\x0b', '\x0c', '\r', ' ', '\x7f']) {
-        return Err(format!(
-            "Role component '{component}' is invalid because it contains backspace or whitespace"
-        ));
-    }
-    Ok(())
+    crate::validate::ids::validate_role(role).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
