@@ -10,7 +10,9 @@
 //! state of its process in globals: several agents may live in one process.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod config;
+pub mod core;
 mod error;
 
 pub use config::AgentConfig;

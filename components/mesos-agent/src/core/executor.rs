@@ -43,7 +43,7 @@ pub(crate) struct PendingTermination {
 /// A task that waits for its executor.
 #[derive(Debug)]
 pub(crate) struct Queued {
-    pub(crate) info: v1::TaskInfo,
+    pub(crate) info: Arc<v1::TaskInfo>,
     pub(crate) task: Arc<v1::Task>,
 }
 
@@ -82,10 +82,6 @@ pub(crate) enum BadUpdate {
 }
 
 impl Executor {
-    pub(crate) fn id(&self) -> &str {
-        &self.run.executor_id
-    }
-
     /// Whether a task is held in any state but completed.
     pub(crate) fn has_task(&self, id: &str) -> bool {
         self.launched.contains_key(id) || self.terminated.contains_key(id) || self.is_queued(id)

@@ -46,9 +46,7 @@ impl Core {
             }
             ExecutorState::Running => send_kill(executor, message, fx),
             // Found again after a restart, not yet back: the master repeats a kill.
-            ExecutorState::Registering
-            | ExecutorState::Terminating
-            | ExecutorState::Terminated => {
+            ExecutorState::Registering | ExecutorState::Terminating | ExecutorState::Terminated => {
                 tracing::warn!(task = %task_id, state = ?executor.state, "ignored a kill");
             }
         }
@@ -199,8 +197,7 @@ fn send_kill(executor: &Executor, message: internal::KillTaskMessage, fx: &mut E
     match &executor.channel {
         Some(Channel::V0(pid)) => Core::send(pid, Outbound::KillTask(message), fx),
         Some(Channel::V1(stream)) => {
-            let kill =
-                event::Kill { task_id: message.task_id, kill_policy: message.kill_policy };
+            let kill = event::Kill { task_id: message.task_id, kill_policy: message.kill_policy };
             let event = Event {
                 r#type: Some(event::Type::Kill as i32),
                 kill: Some(kill),

@@ -155,7 +155,13 @@ impl Core {
         }
     }
 
-    pub(super) fn send_exited(&self, framework: &str, executor: &str, status: i32, fx: &mut Effects) {
+    pub(super) fn send_exited(
+        &self,
+        framework: &str,
+        executor: &str,
+        status: i32,
+        fx: &mut Effects,
+    ) {
         let message = internal::ExitedExecutorMessage {
             slave_id: self.agent_id(),
             framework_id: v1::FrameworkId { value: framework.to_owned() },
@@ -228,7 +234,7 @@ impl Core {
             Self::write(Write::Task(Arc::clone(&run), Arc::clone(&task)), fx);
         }
         let Some(executor) = self.executor_mut(&run) else { return };
-        executor.queued.push_back(Queued { info, task });
+        executor.queued.push_back(Queued { info: Arc::new(info), task });
         if is_new {
             self.launch_executor(now, &run, fx);
         } else if executor.state == ExecutorState::Running {
@@ -316,8 +322,7 @@ impl Core {
             limits: executor.limits,
             grace: grace_period(executor, grace),
         })));
-        self.timers
-            .add(now.mono + timeout, Timer::ExecutorRegistration(run.container_id.clone()));
+        self.timers.add(now.mono + timeout, Timer::ExecutorRegistration(run.container_id.clone()));
     }
 
     /// The executor's process runs, or could not be started.
@@ -422,13 +427,12 @@ impl Core {
         while let Some(Queued { info, task }) = executor.queued.pop_front() {
             executor.served = true;
             executor.launched.insert(task.task_id.value.clone(), task);
+            let info = Arc::unwrap_or_clone(info);
             match &channel {
                 Channel::V0(pid) => {
                     let message = internal::RunTaskMessage {
                         framework: (*framework.info).clone(),
-                        pid: Some(
-                            framework.pid.as_deref().unwrap_or("@0.0.0.0:0").to_owned(),
-                        ),
+                        pid: Some(framework.pid.as_deref().unwrap_or("@0.0.0.0:0").to_owned()),
                         task: info,
                         ..Default::default()
                     };
@@ -507,10 +511,8 @@ fn command_executor(
     arguments: &[String],
 ) -> v1::ExecutorInfo {
     let command = task.command.as_deref();
-    let role = task
-        .resources
-        .iter()
-        .find_map(|resource| resource.allocation_info.as_ref()?.role.clone());
+    let role =
+        task.resources.iter().find_map(|resource| resource.allocation_info.as_ref()?.role.clone());
     let resources = OVERHEAD
         .into_iter()
         .map(|(name, value)| v1::Resource {

@@ -139,8 +139,7 @@ impl Core {
             match &executor.known_pid {
                 _ if self.settings.cleanup => hopeless.push(container.clone()),
                 Some(pid) => {
-                    let message =
-                        internal::ReconnectExecutorMessage { slave_id: slave_id.clone() };
+                    let message = internal::ReconnectExecutorMessage { slave_id: slave_id.clone() };
                     Self::send(pid, Outbound::ReconnectExecutor(message), fx);
                 }
                 // It subscribes again by itself.
@@ -218,4 +217,3 @@ fn replay(recovered: RecoveredTask) -> Replayed {
     replayed.completed = last_acked.is_some_and(is_terminal);
     replayed
 }
-

@@ -41,9 +41,9 @@ impl MasterLink {
     }
 
     fn is_at(&self, address: SocketAddr) -> bool {
-        [&self.pid, &self.configured].iter().any(|pid| {
-            pid.split_once('@').and_then(|(_, host)| host.parse().ok()) == Some(address)
-        })
+        [&self.pid, &self.configured]
+            .iter()
+            .any(|pid| pid.split_once('@').and_then(|(_, host)| host.parse().ok()) == Some(address))
     }
 }
 

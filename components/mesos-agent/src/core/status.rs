@@ -125,8 +125,7 @@ impl Core {
             self.counters.invalid_status_updates += 1;
             return;
         }
-        let key =
-            (update.framework_id.value.clone(), update.status.task_id.value.clone());
+        let key = (update.framework_id.value.clone(), update.status.task_id.value.clone());
         if self.streams.seen(&key, update.uuid.as_deref().unwrap_or_default()) {
             if let Some(channel) = channel {
                 self.acknowledge_to_executor(channel, &update, fx);
@@ -258,7 +257,8 @@ impl Core {
         } else {
             update.latest_state = Some(update.status.state);
         }
-        let message = internal::StatusUpdateMessage { update, pid: Some(self.settings.pid.clone()) };
+        let message =
+            internal::StatusUpdateMessage { update, pid: Some(self.settings.pid.clone()) };
         self.send_to_master(Outbound::StatusUpdate(Box::new(message)), fx);
         if let Some(at) = self.streams.mark_sent(now.mono, key) {
             self.arm_retry(at);
@@ -299,7 +299,8 @@ impl Core {
                 executor.all_tasks().find(|task| task.task_id.value == key.1).map(|task| task.state)
             });
         update.latest_state = Some(latest.unwrap_or(update.status.state));
-        let message = internal::StatusUpdateMessage { update, pid: Some(self.settings.pid.clone()) };
+        let message =
+            internal::StatusUpdateMessage { update, pid: Some(self.settings.pid.clone()) };
         self.send_to_master(Outbound::StatusUpdate(Box::new(message)), fx);
     }
 
@@ -425,4 +426,3 @@ impl Core {
         Self::send(&to, Outbound::ExecutorToFramework(message), fx);
     }
 }
-

@@ -47,12 +47,7 @@ impl Core {
             }
         }
         if !generated {
-            self.send_exited(
-                &run.framework_id,
-                &run.executor_id,
-                end.status.unwrap_or(-1),
-                fx,
-            );
+            self.send_exited(&run.framework_id, &run.executor_id, end.status.unwrap_or(-1), fx);
         }
         let idle = self.executor(&run).is_some_and(super::executor::Executor::is_idle);
         if ending || idle {
@@ -130,10 +125,8 @@ fn verdict(
         TaskState::TaskGone if !partition_aware => TaskState::TaskLost,
         state => state,
     };
-    let reason = end
-        .reason
-        .or(pending.map(|pending| pending.reason))
-        .unwrap_or(Reason::ExecutorTerminated);
+    let reason =
+        end.reason.or(pending.map(|pending| pending.reason)).unwrap_or(Reason::ExecutorTerminated);
     let messages: Vec<&str> = end
         .message
         .as_deref()
@@ -141,10 +134,7 @@ fn verdict(
         .chain(pending.map(|pending| pending.message.as_str()))
         .filter(|message| !message.is_empty())
         .collect();
-    let message = if messages.is_empty() {
-        "Executor terminated".to_owned()
-    } else {
-        messages.join("; ")
-    };
+    let message =
+        if messages.is_empty() { "Executor terminated".to_owned() } else { messages.join("; ") };
     (state, reason, message)
 }

@@ -185,11 +185,6 @@ impl Streams {
     pub(crate) fn cleanup(&mut self, framework_id: &str) {
         self.streams.retain(|key, _| key.0 != framework_id);
     }
-
-    /// Forgets the stream of a task that never gets a terminal update.
-    pub(crate) fn remove(&mut self, key: &StreamKey) {
-        self.streams.remove(key);
-    }
 }
 
 #[cfg(test)]
