@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// A connection on which calls are written one after another and answers counted.
-pub struct Calls {
+pub(crate) struct Calls {
     stream: TcpStream,
     address: SocketAddr,
     buffer: Vec<u8>,
@@ -20,14 +20,19 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub async fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, address, buffer: Vec::new(), waiting: 0 })
     }
 
     /// Appends a scheduler call to `out`.
-    pub fn append(&mut self, out: &mut Vec<u8>, stream_id: &str, call: &v1::scheduler::Call) {
+    pub(crate) fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        stream_id: &str,
+        call: &v1::scheduler::Call,
+    ) {
         let body = call.encode_to_vec();
         let head = format!(
             "POST /api/v1/scheduler HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-protobuf\r\n\
@@ -41,7 +46,7 @@ impl Calls {
     }
 
     /// Writes what was appended and reads as many answers as calls were made; each must be 202.
-    pub async fn flush(&mut self, out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) async fn flush(&mut self, out: &mut Vec<u8>) -> Result<()> {
         self.stream.write_all(out).await?;
         out.clear();
         while self.waiting > 0 {
@@ -63,18 +68,21 @@ impl Calls {
 }
 
 /// A scheduler's stream of events.
-pub struct Events {
+pub(crate) struct Events {
     stream: TcpStream,
     raw: Vec<u8>,
     records: Decoder,
-    pub stream_id: String,
+    pub(crate) stream_id: String,
     /// Offers received and not yet taken.
     offers: Vec<v1::Offer>,
 }
 
 impl Events {
     /// Subscribes and returns the stream; the first event is SUBSCRIBED.
-    pub async fn subscribe(address: SocketAddr, framework: v1::FrameworkInfo) -> Result<Self> {
+    pub(crate) async fn subscribe(
+        address: SocketAddr,
+        framework: v1::FrameworkInfo,
+    ) -> Result<Self> {
         let call = v1::scheduler::Call {
             framework_id: framework.id.clone(),
             r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
@@ -120,7 +128,7 @@ impl Events {
     }
 
     /// The next event.
-    pub async fn next(&mut self) -> Result<v1::scheduler::Event> {
+    pub(crate) async fn next(&mut self) -> Result<v1::scheduler::Event> {
         loop {
             if let Some(record) = self.records.next_record()? {
                 return Ok(v1::scheduler::Event::decode(record)?);
@@ -139,7 +147,7 @@ impl Events {
     }
 
     /// Waits until there are offers.
-    pub async fn peek_offers(&mut self) -> Result<()> {
+    pub(crate) async fn peek_offers(&mut self) -> Result<()> {
         while self.offers.is_empty() {
             if let Some(offers) = self.next().await?.offers {
                 self.offers.extend(offers.offers);
@@ -149,7 +157,7 @@ impl Events {
     }
 
     /// Waits until there are offers and takes them all.
-    pub async fn take_offers(&mut self) -> Result<Vec<v1::Offer>> {
+    pub(crate) async fn take_offers(&mut self) -> Result<Vec<v1::Offer>> {
         self.peek_offers().await?;
         Ok(std::mem::take(&mut self.offers))
     }
@@ -175,13 +183,17 @@ impl Events {
 }
 
 /// Reads one answer of a GET whole; returns its body's length.
-pub async fn get(stream: &mut TcpStream, host: SocketAddr, path: &str) -> Result<usize> {
+pub(crate) async fn get(stream: &mut TcpStream, host: SocketAddr, path: &str) -> Result<usize> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     exchange(stream, request.as_bytes()).await
 }
 
 /// Reads one short answer with a Content-Length; returns its body.
-pub async fn get_body(stream: &mut TcpStream, host: SocketAddr, path: &str) -> Result<Vec<u8>> {
+pub(crate) async fn get_body(
+    stream: &mut TcpStream,
+    host: SocketAddr,
+    path: &str,
+) -> Result<Vec<u8>> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -191,7 +203,7 @@ pub async fn get_body(stream: &mut TcpStream, host: SocketAddr, path: &str) -> R
 }
 
 /// POSTs a body and reads the whole answer; returns its body's length.
-pub async fn post(
+pub(crate) async fn post(
     stream: &mut TcpStream,
     host: SocketAddr,
     path: &str,

@@ -17,7 +17,7 @@ const TASKS_PER_ACCEPT: usize = 100;
 const CALL_CONNECTIONS: usize = 2;
 
 /// Launches `total` tasks; a row for each tenth, one for the whole.
-pub async fn run(total: usize) -> Result<Vec<Row>> {
+pub(crate) async fn run(total: usize) -> Result<Vec<Row>> {
     let state = tempfile::tempdir()?;
     let master = MasterProcess::start(&state.path().join("state"))?;
     let plan = Plan {

@@ -11,14 +11,14 @@ use mesos_master::config::MasterConfig;
 use tokio_util::sync::CancellationToken;
 
 /// A running child; killed when dropped.
-pub struct MasterProcess {
+pub(crate) struct MasterProcess {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl MasterProcess {
     /// Starts this program again as a master with its registry in `state`.
-    pub fn start(state: &Path) -> Result<Self> {
+    pub(crate) fn start(state: &Path) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve-master")
             .arg(state)
@@ -32,7 +32,7 @@ impl MasterProcess {
     }
 
     /// Resident bytes now.
-    pub fn resident(&self) -> Result<u64> {
+    pub(crate) fn resident(&self) -> Result<u64> {
         resident(self.child.id())
     }
 }
@@ -45,14 +45,14 @@ impl Drop for MasterProcess {
 }
 
 /// Resident bytes of a process.
-pub fn resident(pid: u32) -> Result<u64> {
+pub(crate) fn resident(pid: u32) -> Result<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages: u64 = statm.split(' ').nth(1).context("statm")?.parse()?;
     Ok(pages * 4096)
 }
 
 /// What the child does: serves until killed.
-pub async fn serve(state: &Path) -> Result<()> {
+pub(crate) async fn serve(state: &Path) -> Result<()> {
     let state = cluster_state::embedded::open(state)?;
     let config = MasterConfig { port: 0, seed: Some(1), ..Default::default() };
     let running = mesos_master::start(config, state, CancellationToken::new()).await?;

@@ -33,7 +33,7 @@ impl Drop for Cluster {
 }
 
 /// Runs `tasks` tasks of `true`, times `dais task run`, reads small endpoints.
-pub async fn run(dais: &Path, tasks: usize) -> Result<Vec<Row>> {
+pub(crate) async fn run(dais: &Path, tasks: usize) -> Result<Vec<Row>> {
     let started = Instant::now();
     let cluster = start(dais).await?;
     let ready = started.elapsed().as_secs_f64();

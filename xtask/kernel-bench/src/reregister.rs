@@ -15,7 +15,7 @@ use crate::{
 const HOSTS: usize = 16;
 
 /// Re-registers and then reads.
-pub async fn run(agents: usize, tasks_each: usize) -> Result<Vec<Row>> {
+pub(crate) async fn run(agents: usize, tasks_each: usize) -> Result<Vec<Row>> {
     let state = tempfile::tempdir()?;
     let path = state.path().join("state");
     let first = MasterProcess::start(&path)?;

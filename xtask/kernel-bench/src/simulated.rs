@@ -25,28 +25,28 @@ use tokio::{
 
 /// How a host of simulated agents is made.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub master: SocketAddr,
+pub(crate) struct Plan {
+    pub(crate) master: SocketAddr,
     /// Listening addresses; agents are spread over them.
-    pub hosts: usize,
-    pub agents: usize,
-    pub resources: Vec<v1::Resource>,
+    pub(crate) hosts: usize,
+    pub(crate) agents: usize,
+    pub(crate) resources: Vec<v1::Resource>,
 }
 
 /// What the agents have seen so far.
 #[derive(Debug, Default)]
-pub struct Seen {
-    pub registered: AtomicUsize,
-    pub launched: AtomicU64,
-    pub acknowledged: AtomicU64,
-    pub changed: Notify,
+pub(crate) struct Seen {
+    pub(crate) registered: AtomicUsize,
+    pub(crate) launched: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) changed: Notify,
     /// The id each agent was given, by its number.
-    pub ids: Mutex<BTreeMap<usize, String>>,
+    pub(crate) ids: Mutex<BTreeMap<usize, String>>,
 }
 
 /// Agents that run until dropped.
-pub struct Agents {
-    pub seen: Arc<Seen>,
+pub(crate) struct Agents {
+    pub(crate) seen: Arc<Seen>,
     hosts: Vec<Host>,
 }
 
@@ -75,7 +75,7 @@ impl Drop for Host {
 
 impl Agents {
     /// Starts listening and connects; registers nothing yet.
-    pub async fn start(plan: &Plan) -> Result<Self> {
+    pub(crate) async fn start(plan: &Plan) -> Result<Self> {
         let seen = Arc::new(Seen::default());
         let mut hosts = Vec::with_capacity(plan.hosts);
         for host in 0..plan.hosts {
@@ -86,7 +86,7 @@ impl Agents {
     }
 
     /// Registers every agent anew and waits until the master has admitted all.
-    pub async fn register(&self, plan: &Plan) -> Result<()> {
+    pub(crate) async fn register(&self, plan: &Plan) -> Result<()> {
         for host in &self.hosts {
             let mut out = Vec::new();
             for index in &host.indices {
@@ -94,7 +94,7 @@ impl Agents {
                     slave: agent_info(*index, host.address, &plan.resources, None),
                     version: Some("1.11.0".into()),
                     agent_capabilities: capabilities(),
-                    resource_version_uuid: Some(uuid(*index)),
+                    resource_version_uuid: Some(v1::Uuid { value: uuid(*index) }),
                     ..Default::default()
                 };
                 host.append(
@@ -111,7 +111,7 @@ impl Agents {
     }
 
     /// Re-registers agents with ids `prefix-S<n>` that run `tasks` tasks each, and waits for all.
-    pub async fn reregister(
+    pub(crate) async fn reregister(
         &self,
         plan: &Plan,
         ids: &[String],
@@ -376,7 +376,7 @@ fn reregistration(
         tasks: (0..tasks).map(task).collect(),
         version: Some("1.11.0".into()),
         agent_capabilities: capabilities(),
-        resource_version_uuid: Some(uuid(index)),
+        resource_version_uuid: Some(v1::Uuid { value: uuid(index) }),
         ..Default::default()
     }
 }
@@ -406,7 +406,7 @@ fn capabilities() -> Vec<v1::agent_info::Capability> {
 }
 
 /// A scalar resource, unreserved.
-pub fn scalar(name: &str, value: f64, allocated: Option<&str>) -> v1::Resource {
+pub(crate) fn scalar(name: &str, value: f64, allocated: Option<&str>) -> v1::Resource {
     v1::Resource {
         name: name.to_owned(),
         r#type: v1::value::Type::Scalar.into(),
@@ -418,7 +418,7 @@ pub fn scalar(name: &str, value: f64, allocated: Option<&str>) -> v1::Resource {
 }
 
 /// `cpus`, `mem`, `disk` and the usual ports.
-pub fn agent_resources(cpus: f64, mem: f64) -> Vec<v1::Resource> {
+pub(crate) fn agent_resources(cpus: f64, mem: f64) -> Vec<v1::Resource> {
     let ports = v1::Resource {
         name: "ports".into(),
         r#type: v1::value::Type::Ranges.into(),

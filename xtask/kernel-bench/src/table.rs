@@ -1,19 +1,19 @@
 //! The table a run prints: what was measured, the figure, the target.
 
 /// One line.
-pub struct Row {
-    pub what: String,
-    pub figure: String,
-    pub target: &'static str,
-    pub met: Option<bool>,
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) figure: String,
+    pub(crate) target: &'static str,
+    pub(crate) met: Option<bool>,
 }
 
 impl Row {
-    pub fn new(what: impl Into<String>, figure: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>, figure: impl Into<String>) -> Self {
         Self { what: what.into(), figure: figure.into(), target: "", met: None }
     }
 
-    pub fn target(mut self, target: &'static str, met: bool) -> Self {
+    pub(crate) fn target(mut self, target: &'static str, met: bool) -> Self {
         self.target = target;
         self.met = Some(met);
         self
@@ -21,7 +21,7 @@ impl Row {
 }
 
 /// Prints a section with its rows aligned.
-pub fn print(title: &str, rows: &[Row]) {
+pub(crate) fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
     for row in rows {
         let verdict = match row.met {
@@ -34,7 +34,7 @@ pub fn print(title: &str, rows: &[Row]) {
 }
 
 /// The middle of the measurements.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
