@@ -56,8 +56,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config.boxed(field);
     }
     config.include_file("messages.rs");
-    config.out_dir(out);
+    config.out_dir(&out);
     config.compile_fds(descriptors)?;
+    mend_scalar(&out.join("mesos.v1.rs"))?;
+    Ok(())
+}
+
+/// Gives the scalar another default and leaves its equality to `src/wire.rs`, which says why.
+fn mend_scalar(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    const GENERATED: &str = "#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+    pub struct Scalar {
+        #[prost(double, required, tag = \"1\")]";
+    const MENDED: &str = "#[derive(Clone, Copy, ::prost::Message)]
+    pub struct Scalar {
+        #[prost(double, required, tag = \"1\", default = \"-0.0\")]";
+    let code = fs::read_to_string(path)?;
+    if code.matches(GENERATED).count() != 1 {
+        return Err("Value.Scalar was generated otherwise than expected".into());
+    }
+    fs::write(path, code.replace(GENERATED, MENDED))?;
     Ok(())
 }
 

@@ -7,6 +7,8 @@
 //! - Errors read as the original's, position included.
 //!
 //! The code for each message is written by the build script; what it calls stands in `write` and `read`.
+#[cfg(test)]
+mod cross_check;
 mod decimal;
 mod lexer;
 mod read;

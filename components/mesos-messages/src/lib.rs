@@ -11,6 +11,7 @@ mod generated {
 
 pub mod attributes;
 pub mod content;
+pub mod fuzz;
 pub mod json;
 pub mod recordio;
 pub mod required;
@@ -18,6 +19,7 @@ pub mod resources;
 pub mod time;
 pub mod v0;
 pub mod validate;
+mod wire;
 
 pub use generated::google;
 pub use generated::mesos::internal;

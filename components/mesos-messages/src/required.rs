@@ -103,7 +103,7 @@ fn is_complete(message: usize, mut body: &[u8], depth: usize) -> bool {
                 is_complete(*inner, body, depth)
             }
             (Shape::Map(inner), Content::Bytes(entry)) => {
-                is_complete(*inner, &map_value(entry), depth)
+                map_value(entry).is_none_or(|value| is_complete(*inner, &value, depth))
             }
             _ => true,
         };
@@ -115,11 +115,13 @@ fn is_complete(message: usize, mut body: &[u8], depth: usize) -> bool {
 }
 
 /// The value of a map's entry; a second one is merged into the first, which in protobuf is to append it.
-fn map_value(mut entry: &[u8]) -> Vec<u8> {
-    let mut value = Vec::new();
+///
+/// None at all is a default value, as encoders of our kind leave it out; it is not held to be incomplete.
+fn map_value(mut entry: &[u8]) -> Option<Vec<u8>> {
+    let mut value = None;
     while let Some((number, content)) = next_field(&mut entry) {
         if let (2, Content::Bytes(content)) = (number, content) {
-            value.extend_from_slice(content);
+            value.get_or_insert_with(Vec::new).extend_from_slice(content);
         }
     }
     value
@@ -148,7 +150,10 @@ fn name_missing(
         let Content::Bytes(content) = content else { continue };
         let content = match field.shape {
             Shape::Enum(_) | Shape::Other => continue,
-            Shape::Map(_) => map_value(content),
+            Shape::Map(_) => match map_value(content) {
+                Some(value) => value,
+                None => continue,
+            },
             Shape::Single(_) | Shape::Repeated(_) => content.to_vec(),
         };
         match inner.iter_mut().find(|(other, _)| other.number == number) {
