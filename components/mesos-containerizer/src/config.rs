@@ -32,6 +32,8 @@ pub struct ContainerizerConfig {
     pub cgroups_limit_swap: bool,
     /// The most processes and threads a container may have.
     pub pids_limit: Option<u64>,
+    /// Count processes and threads in the statistics.
+    pub count_processes: bool,
     /// Run containers as the user they ask for; otherwise all run as the agent's.
     pub switch_user: bool,
     /// How long a container may take to be destroyed before its supervisor is killed too.
@@ -49,6 +51,7 @@ impl ContainerizerConfig {
             cgroups_enable_cfs: false,
             cgroups_limit_swap: false,
             pids_limit: None,
+            count_processes: false,
             switch_user: true,
             destroy_timeout: Duration::from_secs(60),
         }

@@ -1,13 +1,36 @@
 //! The agent's side: launches, watches, limits and ends containers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::Child,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use mesos_messages::v1;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::watch,
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
 
 use crate::{
+    afterlife,
+    cgroups::{self, Settings},
+    checkpoint::ContainerDir,
     config::{ContainerConfig, ContainerizerConfig, ResourceLimits},
     error::{ContainerizerError, LaunchError},
+    launch::{self, Launcher, Supervisor},
+    plan::Plan,
+    stats,
 };
+
+/// How often a supervisor is looked at where the kernel cannot tell of its end.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a supervisor that was killed is waited for.
+const KILLED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A container that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +73,58 @@ pub struct Recovered {
 /// The handle; clones share the containers.
 #[derive(Clone, Debug)]
 pub struct Containerizer {
-    inner: Arc<ContainerizerConfig>,
+    inner: Arc<Inner>,
 }
+
+#[derive(Debug)]
+struct Inner {
+    config: ContainerizerConfig,
+    launcher: Launcher,
+    boot_id: String,
+    containers: Mutex<BTreeMap<String, Arc<Container>>>,
+}
+
+#[derive(Debug)]
+struct Container {
+    id: String,
+    dir: ContainerDir,
+    phase: watch::Sender<Phase>,
+    state: Mutex<State>,
+}
+
+/// What a container's watchers wait for.
+#[derive(Clone, Debug, PartialEq)]
+enum Phase {
+    Alive,
+    Ended(Termination),
+    /// It never ran.
+    Failed,
+}
+
+/// What is known of a container, more as its launch goes on.
+#[derive(Debug, Default)]
+struct State {
+    resources: ResourceLimits,
+    plan: Option<Arc<Plan>>,
+    supervisor: Option<Arc<Supervisor>>,
+    pid: Option<u32>,
+    destroyed: bool,
+}
+
+// === impl Containerizer ===
 
 impl Containerizer {
     /// Chooses the launcher and says in one log line what is not isolated. Blocks for some
     /// milliseconds; needs no runtime yet.
     pub fn new(config: ContainerizerConfig) -> Result<Self, ContainerizerError> {
-        Ok(Self { inner: Arc::new(config) })
+        let boot_id = launch::boot_id().map_err(|source| ContainerizerError::Io {
+            action: "read",
+            path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
+            source,
+        })?;
+        let launcher = Launcher::choose(&config)?;
+        let containers = Mutex::default();
+        Ok(Self { inner: Arc::new(Inner { config, launcher, boot_id, containers }) })
     }
 
     /// Re-attaches to the containers in `known` and destroys all others found under the runtime
@@ -66,31 +133,107 @@ impl Containerizer {
         &self,
         known: Vec<v1::ContainerId>,
     ) -> Result<Recovered, ContainerizerError> {
-        Ok(Recovered { missing: known, ..Recovered::default() })
+        let runtime_dir = self.inner.config.runtime_dir.clone();
+        let failed = |source| ContainerizerError::Io {
+            action: "read the containers in",
+            path: self.inner.config.runtime_dir.clone(),
+            source,
+        };
+        let found = blocking(move || ContainerDir::list(&runtime_dir)).await.map_err(failed)?;
+        let mut recovered = Recovered::default();
+        for id in found {
+            let inner = Arc::clone(&self.inner);
+            let name = id.clone();
+            let attached = blocking(move || inner.attach(name)).await;
+            let container_id = known.iter().find(|known| known.value == id).cloned();
+            match (attached, container_id) {
+                (true, Some(id)) => recovered.containers.push(id),
+                (true, None) => {
+                    let orphan = v1::ContainerId { value: id, ..Default::default() };
+                    recovered.orphans.push(orphan);
+                }
+                (false, _) => {}
+            }
+        }
+        for orphan in &recovered.orphans {
+            match self.destroy(orphan).await {
+                Ok(_) => self.remove(orphan).await?,
+                Err(error) => tracing::warn!("An orphan stays: {error}"),
+            }
+        }
+        let is_missing = |id: &v1::ContainerId| !recovered.containers.contains(id);
+        recovered.missing = known.into_iter().filter(is_missing).collect();
+        Ok(recovered)
     }
 
     /// Starts a container; returns when its program has been executed. `destroy` may be called
-    /// meanwhile.
+    /// meanwhile. Dropping the future does not stop it.
     pub async fn launch(&self, container: ContainerConfig) -> Result<Launched, LaunchError> {
-        Err(LaunchError::Exists(container.container_id.value))
+        check_id(&container.container_id)?;
+        let inner = Arc::clone(&self.inner);
+        let entry = inner.register(&container)?;
+        let launch = async move {
+            let (inner2, entry2) = (Arc::clone(&inner), Arc::clone(&entry));
+            let started = blocking(move || inner2.start(&entry2, &container)).await;
+            match started {
+                Ok((launched, child)) => {
+                    tokio::spawn(watch_over(entry, Some(child)));
+                    Ok(launched)
+                }
+                Err(error) => {
+                    inner.forget(&entry);
+                    entry.phase.send_replace(Phase::Failed);
+                    Err(error)
+                }
+            }
+        };
+        joined(tokio::spawn(launch).await)
     }
 
     /// Waits for a container's end: all its processes are gone. None: there is no such container.
-    pub async fn wait(&self, _id: &v1::ContainerId) -> Option<Termination> {
-        None
+    pub async fn wait(&self, id: &v1::ContainerId) -> Option<Termination> {
+        self.inner.find(id)?.ended().await
     }
 
-    /// Ends a container with all its processes and returns when they are gone.
+    /// Ends a container with all its processes and returns when they are gone. None: there is no
+    /// such container, or it failed to start.
     pub async fn destroy(
         &self,
-        _id: &v1::ContainerId,
+        id: &v1::ContainerId,
     ) -> Result<Option<Termination>, ContainerizerError> {
-        Ok(None)
+        let Some(container) = self.inner.find(id) else {
+            return Ok(None);
+        };
+        container.signal(libc::SIGTERM);
+        if let Ok(ended) = timeout(self.inner.config.destroy_timeout, container.ended()).await {
+            return Ok(ended);
+        }
+        // The supervisor is stuck; what it leaves is cleaned up by whoever watches over it.
+        container.signal(libc::SIGKILL);
+        timeout(KILLED_TIMEOUT, container.ended()).await.map_err(|_| ContainerizerError::Destroy {
+            id: id.value.clone(),
+            reason: "its processes do not die".to_owned(),
+        })
     }
 
     /// Forgets a container that ended, and its record on disk: call it once its end is written
     /// down elsewhere. The sandbox stays.
-    pub async fn remove(&self, _id: &v1::ContainerId) -> Result<(), ContainerizerError> {
+    pub async fn remove(&self, id: &v1::ContainerId) -> Result<(), ContainerizerError> {
+        let Some(container) = self.inner.find(id) else {
+            return Ok(());
+        };
+        if *container.phase.borrow() == Phase::Alive {
+            let reason = "it has not ended".to_owned();
+            return Err(ContainerizerError::Destroy { id: id.value.clone(), reason });
+        }
+        let dir = container.dir.clone();
+        let path = dir.path().to_owned();
+        blocking(move || dir.remove()).await.map_err(|source| ContainerizerError::Io {
+            action: "remove",
+            path,
+            source,
+        })?;
+        self.inner.forget(&container);
         Ok(())
     }
 
@@ -98,9 +241,14 @@ impl Containerizer {
     pub async fn update(
         &self,
         id: &v1::ContainerId,
-        _resources: ResourceLimits,
+        resources: ResourceLimits,
     ) -> Result<(), ContainerizerError> {
-        Err(ContainerizerError::Unknown(id.value.clone()))
+        let (container, plan) = self.inner.running(id)?;
+        container.state().resources = resources;
+        let settings = Settings::new(&self.inner.config, &resources);
+        blocking(move || cgroups::update(&plan.cgroups, &settings)).await.map_err(|error| {
+            ContainerizerError::Update { id: id.value.clone(), reason: error.to_string() }
+        })
     }
 
     /// What a container uses now.
@@ -108,24 +256,283 @@ impl Containerizer {
         &self,
         id: &v1::ContainerId,
     ) -> Result<v1::ResourceStatistics, ContainerizerError> {
-        Err(ContainerizerError::Unknown(id.value.clone()))
+        let (container, plan) = self.inner.running(id)?;
+        let (resources, supervisor) = {
+            let state = container.state();
+            (state.resources, state.supervisor.as_ref().map_or(0, |own| own.process.pid))
+        };
+        let settings = Settings::new(&self.inner.config, &resources);
+        let count = self.inner.config.count_processes;
+        Ok(blocking(move || stats::usage(&plan, &resources, &settings, supervisor, count)).await)
     }
 
     pub fn status(&self, id: &v1::ContainerId) -> Result<v1::ContainerStatus, ContainerizerError> {
-        Err(ContainerizerError::Unknown(id.value.clone()))
+        let container = self.inner.find(id);
+        let container = container.ok_or_else(|| ContainerizerError::Unknown(id.value.clone()))?;
+        let pid = container.state().pid;
+        Ok(v1::ContainerStatus {
+            container_id: Some(id.clone()),
+            executor_pid: pid,
+            ..v1::ContainerStatus::default()
+        })
     }
 
     /// All containers, ended ones that were not removed included.
     pub fn containers(&self) -> Vec<v1::ContainerId> {
-        Vec::new()
+        let id = |value: &String| v1::ContainerId { value: value.clone(), ..Default::default() };
+        self.inner.lock().keys().map(id).collect()
     }
 
     /// `linux` or `posix`.
     pub fn launcher(&self) -> &'static str {
-        "posix"
+        self.inner.launcher.name()
     }
 
     pub fn runtime_dir(&self) -> PathBuf {
-        self.inner.runtime_dir.clone()
+        self.inner.config.runtime_dir.clone()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Container>>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: &v1::ContainerId) -> Option<Arc<Container>> {
+        self.lock().get(&id.value).cloned()
+    }
+
+    fn running(
+        &self,
+        id: &v1::ContainerId,
+    ) -> Result<(Arc<Container>, Arc<Plan>), ContainerizerError> {
+        let container = self.find(id).filter(|found| *found.phase.borrow() == Phase::Alive);
+        let plan = container.as_ref().and_then(|container| container.state().plan.clone());
+        container.zip(plan).ok_or_else(|| ContainerizerError::Unknown(id.value.clone()))
+    }
+
+    fn register(&self, container: &ContainerConfig) -> Result<Arc<Container>, LaunchError> {
+        let id = &container.container_id.value;
+        let mut containers = self.lock();
+        if containers.contains_key(id) {
+            return Err(LaunchError::Exists(id.clone()));
+        }
+        let entry = Arc::new(Container::new(&self.config, id.clone()));
+        entry.state().resources = container.resources;
+        containers.insert(id.clone(), Arc::clone(&entry));
+        Ok(entry)
+    }
+
+    /// Only this very entry: another may have taken its place.
+    fn forget(&self, container: &Arc<Container>) {
+        let mut containers = self.lock();
+        if containers.get(&container.id).is_some_and(|entry| Arc::ptr_eq(entry, container)) {
+            containers.remove(&container.id);
+        }
+    }
+
+    fn start(
+        &self,
+        entry: &Container,
+        container: &ContainerConfig,
+    ) -> Result<(Launched, Child), LaunchError> {
+        let mut plan = launch::plan(&self.config, &self.launcher, &self.boot_id, container)?;
+        launch::prepare(&self.config, &self.launcher, container, &entry.dir, &mut plan)?;
+        let plan = Arc::new(plan);
+        entry.state().plan = Some(Arc::clone(&plan));
+        let result = self.spawn(entry);
+        if result.is_err() {
+            launch::discard(&entry.dir, &plan);
+        }
+        result
+    }
+
+    fn spawn(&self, entry: &Container) -> Result<(Launched, Child), LaunchError> {
+        let mut child = {
+            // Under the lock: whoever destroys the container finds a supervisor, or is found.
+            let mut state = entry.state();
+            if state.destroyed {
+                return Err(LaunchError::Destroyed(entry.id.clone()));
+            }
+            let child = launch::spawn(&self.config, &entry.dir)?;
+            state.supervisor = Supervisor::of_child(&child).ok().map(Arc::new);
+            child
+        };
+        match launch::read_report(&mut child) {
+            Ok(pid) => {
+                entry.state().pid = Some(pid);
+                Ok((Launched { pid }, child))
+            }
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let destroyed = entry.state().destroyed;
+                Err(if destroyed { LaunchError::Destroyed(entry.id.clone()) } else { error })
+            }
+        }
+    }
+
+    /// Takes up a container found on disk. False: nothing of it is left, its directory neither.
+    fn attach(&self, id: String) -> bool {
+        let entry = Arc::new(Container::new(&self.config, id));
+        let Ok(plan) = entry.dir.read_plan() else {
+            let _ = entry.dir.remove();
+            return false;
+        };
+        let of_this_boot = plan.boot_id == self.boot_id;
+        let process = entry.dir.read_supervisor().filter(|_| of_this_boot);
+        let supervisor = process.and_then(Supervisor::find).map(Arc::new);
+        if process.is_none() && matches!(entry.dir.read_ending(), Ok(None)) {
+            // Not even its supervisor had come up, or a reboot has ended it.
+            launch::discard(&entry.dir, &plan);
+            return false;
+        }
+        if supervisor.is_none() {
+            entry.phase.send_replace(Phase::Ended(afterlife::termination(&entry.dir)));
+        }
+        {
+            let mut state = entry.state();
+            state.resources.cpus = plan.resources.cpus;
+            state.resources.mem_bytes = plan.resources.mem_bytes;
+            state.pid = entry.dir.read_pid().and_then(|main| u32::try_from(main.pid).ok());
+            state.plan = Some(Arc::new(plan));
+            state.supervisor = supervisor;
+        }
+        if *entry.phase.borrow() == Phase::Alive {
+            tokio::runtime::Handle::current().spawn(watch_over(Arc::clone(&entry), None));
+        }
+        self.lock().insert(entry.id.clone(), entry);
+        true
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Launcher::Linux(hierarchies) = &self.launcher {
+            hierarchies.remove_roots();
+        }
+    }
+}
+
+// === impl Container ===
+
+impl Container {
+    fn new(config: &ContainerizerConfig, id: String) -> Self {
+        Self {
+            dir: ContainerDir::of(&config.runtime_dir, &id),
+            id,
+            phase: watch::Sender::new(Phase::Alive),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ended(&self) -> Option<Termination> {
+        let mut phase = self.phase.subscribe();
+        let ended = phase.wait_for(|phase| *phase != Phase::Alive).await.ok()?;
+        match &*ended {
+            Phase::Ended(termination) => Some(termination.clone()),
+            Phase::Alive | Phase::Failed => None,
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        let supervisor = {
+            let mut state = self.state();
+            state.destroyed = true;
+            state.supervisor.clone()
+        };
+        if *self.phase.borrow() == Phase::Alive
+            && let Some(supervisor) = supervisor
+        {
+            supervisor.signal(signal);
+        }
+    }
+}
+
+/// Until the supervisor has ended. `child`: it is ours to reap.
+async fn watch_over(container: Arc<Container>, child: Option<Child>) {
+    let supervisor = container.state().supervisor.clone();
+    if let Some(supervisor) = &supervisor {
+        end_of(supervisor).await;
+    }
+    let dir = container.dir.clone();
+    let ended = blocking(move || {
+        if let Some(mut child) = child {
+            let _ = child.wait();
+        }
+        afterlife::termination(&dir)
+    })
+    .await;
+    container.phase.send_replace(Phase::Ended(ended));
+}
+
+async fn end_of(supervisor: &Supervisor) {
+    let handle = supervisor.handle.as_ref().and_then(|handle| handle.try_clone().ok());
+    let handle = handle.and_then(|handle| {
+        // SAFETY: the descriptor is owned by what is registered, so it stays open and the same as
+        // long as that exists.
+        unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }.ok()
+    });
+    if let Some(handle) = handle
+        && handle.readable().await.is_ok()
+    {
+        return;
+    }
+    while supervisor.process.is_alive() {
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// One path component, for it names directories.
+fn check_id(id: &v1::ContainerId) -> Result<(), LaunchError> {
+    if id.parent.is_some() {
+        return Err(LaunchError::Unsupported("nested containers".to_owned()));
+    }
+    let value = &id.value;
+    let plain = |c: char| !c.is_control() && c != '/';
+    if value.is_empty()
+        || value.len() > 200
+        || value.starts_with('.')
+        || value.starts_with('-')
+        || !value.chars().all(plain)
+    {
+        return Err(LaunchError::InvalidId(value.clone()));
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    joined(spawn_blocking(work).await)
+}
+
+/// A task that panicked panics here too; none is ever aborted but with its runtime.
+fn joined<T>(result: Result<T, JoinError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(
+            error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string())),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_plain_path_component() {
+        let id = |value: &str| v1::ContainerId { value: value.to_owned(), ..Default::default() };
+        assert!(check_id(&id("c0b2253a-ebf8-4865-b10c-8a72d24ce3d4")).is_ok());
+        for wrong in ["", ".", "..", ".x", "a/b", "a\n", "--probe", &"x".repeat(201)] {
+            assert!(check_id(&id(wrong)).is_err(), "{wrong:?}");
+        }
+        let nested = v1::ContainerId { parent: Some(Box::new(id("p"))), ..id("c") };
+        assert!(check_id(&nested).is_err());
     }
 }

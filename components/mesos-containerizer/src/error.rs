@@ -37,6 +37,8 @@ pub enum ContainerizerError {
     NoLinuxLauncher(String),
     #[error("Failed to {action} '{}'", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("Failed to update container '{id}': {reason}")]
+    Update { id: String, reason: String },
     #[error("Container '{id}' could not be destroyed: {reason}")]
     Destroy { id: String, reason: String },
 }

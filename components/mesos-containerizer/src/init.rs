@@ -1,8 +1,112 @@
 //! The supervisor's side: a process of its own for each container.
+//!
+//! One thread, one `poll`, few pages: it must start in about a millisecond and cost little while
+//! its container runs. It knows no runtime, no logging and no arguments but the container's
+//! directory; what it has to say goes to the agent through its standard output (once, when the
+//! container runs or cannot) and into the file `status`.
 
-use std::{ffi::OsString, process::ExitCode};
+mod beneath;
+mod child;
+mod logs;
+mod memory;
+mod namespaces;
+mod supervisor;
+mod volumes;
 
-/// What the product's binary runs as `containerizer-init`; `args` are those after that word.
-pub fn main(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Write},
+    os::fd::AsFd,
+    process::ExitCode,
+};
+
+use crate::checkpoint::{ContainerDir, Process};
+
+/// What makes the supervisor only say whether namespaces can be made here.
+pub(crate) const PROBE: &str = "--probe";
+
+/// What went wrong, in words for the agent's log and the task's status.
+#[derive(Debug, thiserror::Error)]
+#[error("Failed to {what}: {source}")]
+pub(crate) struct Failure {
+    what: String,
+    source: io::Error,
+}
+
+/// What the product's binary runs as `containerizer-init`; `args` are those after that word: the
+/// container's directory.
+pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(argument) = args.next() else {
+        return ExitCode::from(64);
+    };
+    let result = match argument.to_str() {
+        Some(PROBE) => namespaces::probe().map(|()| "ok\n".to_owned()),
+        _ => {
+            let dir = ContainerDir::at(argument);
+            match start(&dir) {
+                Ok(supervisor) => return run(supervisor, &dir),
+                Err(failure) => Err(failure),
+            }
+        }
+    };
+    let (text, code) = match result {
+        Ok(text) => (text, ExitCode::SUCCESS),
+        Err(failure) => (format!("error {failure}\n"), ExitCode::FAILURE),
+    };
+    report(&text);
+    code
+}
+
+fn start(dir: &ContainerDir) -> Result<supervisor::Supervisor, Failure> {
+    detach().or_fail(|| "detach from the agent".to_owned())?;
+    let own = Process::of(std::process::id().cast_signed())
+        .or_fail(|| "read the supervisor's own start time".to_owned())?;
+    let plan = dir.read_plan().or_fail(|| "read the container's configuration".to_owned())?;
+    dir.write_supervisor(own).or_fail(|| "write down the supervisor's process".to_owned())?;
+    supervisor::Supervisor::start(dir, plan)
+}
+
+fn run(supervisor: supervisor::Supervisor, dir: &ContainerDir) -> ExitCode {
+    report(&format!("ok {}\n", supervisor.main_pid()));
+    // Nobody reads any more: the agent must see the end of the pipe.
+    if let Ok(null) = fs::File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdout(null.as_fd());
+    }
+    let ending = supervisor.run();
+    match dir.write_ending(&ending) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// To whom it may concern: an agent that died meanwhile reads nothing, and finds the files.
+fn report(text: &str) {
+    let mut stdout = io::stdout();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// Nothing of the agent's is to be held, and nothing sent to the agent's group or terminal is to
+/// arrive here.
+fn detach() -> io::Result<()> {
+    child::close_from(3)?;
+    // Fails only for the leader of a group, which is detached already.
+    let _ = nix::unistd::setsid();
+    nix::sys::prctl::set_child_subreaper(true)?;
+    let _ = nix::sys::prctl::set_name(c"dais-container");
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    nix::unistd::chdir("/")?;
+    Ok(())
+}
+
+/// Adds to an error what was being done.
+trait OrFail<T> {
+    fn or_fail(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> OrFail<T> for Result<T, E> {
+    fn or_fail(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|source| Failure { what: what(), source: source.into() })
+    }
 }

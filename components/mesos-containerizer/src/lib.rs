@@ -11,13 +11,25 @@
 //!   what it learned first.
 //! * The processes of a container are found by descent, never by name.
 
+mod afterlife;
+mod cgroups;
+mod checkpoint;
 mod config;
 mod containerizer;
 mod error;
+mod kill;
+mod launch;
+mod pidfd;
+mod plan;
+mod procfs;
+mod rlimits;
+mod stats;
+mod users;
+mod volumes;
+
+/// The supervisor's side; runs in a process of its own.
+pub mod init;
 
 pub use config::{ContainerConfig, ContainerizerConfig, LauncherChoice, LogLimits, ResourceLimits};
 pub use containerizer::{Containerizer, Launched, Limitation, Recovered, Termination};
 pub use error::{ContainerizerError, LaunchError};
-
-/// The supervisor's side; runs in a process of its own.
-pub mod init;

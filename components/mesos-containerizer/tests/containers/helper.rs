@@ -1,0 +1,94 @@
+//! What the tests run in processes of their own: the supervisor, an agent that can be killed, and
+//! programs that misbehave.
+
+use std::{env, ffi::OsString, io::Write, path::PathBuf, process::ExitCode, time::Duration};
+
+use mesos_containerizer::{ContainerConfig, Containerizer, ContainerizerConfig, LauncherChoice};
+use mesos_messages::v1;
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    let word = args.next().and_then(|word| word.into_string().ok());
+    match word.as_deref() {
+        Some("containerizer-init") => mesos_containerizer::init::main(args),
+        Some("agent") => agent(&args.filter_map(|arg| arg.into_string().ok()).collect::<Vec<_>>()),
+        Some("hog") => hog(args.next()),
+        _ => ExitCode::from(64),
+    }
+}
+
+/// `agent <uid> <base dir> <launcher> <id> <command>...`: launches the container, says so, and
+/// prints how it ended. With a uid other than 0 it becomes that user first.
+fn agent(args: &[String]) -> ExitCode {
+    let [uid, base, launcher, id, argv @ ..] = args else {
+        return ExitCode::from(64);
+    };
+    if let Ok(uid) = uid.parse::<u32>()
+        && uid != 0
+    {
+        let (gid, uid) = (nix::unistd::Gid::from_raw(uid), nix::unistd::Uid::from_raw(uid));
+        let dropped = nix::unistd::setgroups(&[])
+            .and_then(|()| nix::unistd::setresgid(gid, gid, gid))
+            .and_then(|()| nix::unistd::setresuid(uid, uid, uid));
+        if let Err(error) = dropped {
+            eprintln!("Failed to become user {uid}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let base = PathBuf::from(base);
+    let mut config = ContainerizerConfig::new(
+        base.join("run"),
+        env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+    );
+    config.launcher =
+        if launcher == "linux" { LauncherChoice::Linux } else { LauncherChoice::Posix };
+    config.cgroups_root = format!("dais-test-{}", std::process::id());
+    let container = ContainerConfig {
+        container_id: v1::ContainerId { value: id.clone(), ..Default::default() },
+        sandbox: base.join("sandbox"),
+        argv: argv.to_vec(),
+        env: vec![
+            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+            ("CONTAINER_MARK".to_owned(), id.clone()),
+        ],
+        ..ContainerConfig::default()
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return ExitCode::FAILURE;
+    };
+    runtime.block_on(async {
+        let result = run(config, container).await;
+        println!("{result}");
+        ExitCode::SUCCESS
+    })
+}
+
+async fn run(config: ContainerizerConfig, container: ContainerConfig) -> String {
+    let id = container.container_id.clone();
+    let containerizer = match Containerizer::new(config) {
+        Ok(containerizer) => containerizer,
+        Err(error) => return format!("error {error}"),
+    };
+    match containerizer.launch(container).await {
+        Ok(launched) => println!("launched {}", launched.pid),
+        Err(error) => return format!("error {error}"),
+    }
+    let _ = std::io::stdout().flush();
+    match containerizer.wait(&id).await {
+        Some(ended) => format!("ended {:?} {:?}", ended.status, ended.message),
+        None => "error unknown".to_owned(),
+    }
+}
+
+/// Uses so many megabytes, then waits.
+fn hog(megabytes: Option<OsString>) -> ExitCode {
+    let megabytes: usize =
+        megabytes.and_then(|text| text.to_str()?.parse().ok()).unwrap_or_default();
+    let mut held = Vec::new();
+    for _ in 0..megabytes {
+        held.push(vec![1_u8; 1 << 20]);
+    }
+    println!("hogged {}", held.iter().map(Vec::len).sum::<usize>());
+    std::thread::sleep(Duration::from_secs(60));
+    ExitCode::SUCCESS
+}
