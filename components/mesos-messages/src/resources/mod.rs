@@ -10,7 +10,7 @@ mod convert;
 pub mod fuzz;
 mod item;
 mod name;
-mod operation;
+pub mod operation;
 mod print;
 mod quantities;
 pub mod roles;
@@ -159,6 +159,13 @@ impl Resources {
 
     fn holds(&self, wanted: &Item) -> bool {
         self.slice().iter().any(|item| item.contains(wanted))
+    }
+
+    /// Whether an entry like this one is there, whatever role it is allocated to.
+    pub fn has_entry(&self, wanted: &Item) -> bool {
+        self.slice()
+            .iter()
+            .any(|item| item.same(&Item { allocation: item.allocation.clone(), ..wanted.clone() }))
     }
 
     /// The difference, if all of `other` is there.

@@ -175,7 +175,8 @@ impl Resources {
     }
 
     pub fn unallocated(&self) -> Resources {
-        if self.slice().iter().all(|item| item.allocation.is_none()) {
+        // A common role means that no entry has one of its own.
+        if self.role.is_some() || self.slice().iter().all(|item| item.allocation.is_none()) {
             return Resources { items: self.items.clone(), role: None };
         }
         // Entries that differed only in their role now merge.
