@@ -11,7 +11,11 @@ pub(crate) fn generate(schema: &Schema) -> Result<String, Box<dyn std::error::Er
         let mut fields: Vec<_> = message.descriptor.field.iter().collect();
         fields.sort_by_key(|field| field.number());
         let names: Vec<_> = required(message).map(|(_, field)| field.name()).collect();
-        write!(out, "    Message {{ required: &{names:?}, fields: &[")?;
+        write!(
+            out,
+            "    Message {{ size: size_of::<{}>(), required: &{names:?}, fields: &[",
+            message.path
+        )?;
         for field in fields {
             if let Some(entry) = entry(schema, message, field)? {
                 write!(out, "{entry}, ")?;

@@ -1,6 +1,7 @@
 //! The two body formats of the v1 APIs.
 use crate::json::{JsonError, JsonMessage};
-use crate::required::missing_required;
+use crate::required;
+use bytes::Bytes;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +83,15 @@ fn decode_json<M: JsonMessage>(body: &[u8]) -> Result<M, DecodeError> {
 /// Reads a protobuf body, required fields checked.
 pub fn decode_protobuf<M: JsonMessage>(body: &[u8]) -> Result<M, DecodeError> {
     let refuse = |missing| DecodeError::Protobuf { message: short_name::<M>(), missing };
+    let survey = required::survey::<M>(body);
+    if survey.size > required::budget(body.len()) {
+        return Err(refuse(Vec::new()));
+    }
     let message = M::decode(body).map_err(|_| refuse(Vec::new()))?;
-    match missing_required::<M>(body) {
+    if survey.complete {
+        return Ok(message);
+    }
+    match required::missing_required::<M>(body) {
         missing if missing.is_empty() => Ok(message),
         missing => Err(refuse(missing)),
     }
@@ -95,6 +103,31 @@ pub fn encode<M: JsonMessage>(content: ContentType, message: &M) -> Vec<u8> {
         ContentType::Json => message.to_json(),
         ContentType::Protobuf => message.encode_to_vec(),
     }
+}
+
+/// Appends a body.
+pub fn encode_into<M: JsonMessage>(content: ContentType, message: &M, out: &mut Vec<u8>) {
+    match content {
+        ContentType::Json => message.write_json(out),
+        // A vector has room without end; nothing else can fail.
+        ContentType::Protobuf => message.encode(out).unwrap_or_default(),
+    }
+}
+
+/// Writes a record of an event stream, its RecordIO header included.
+pub fn encode_record<M: JsonMessage>(content: ContentType, message: &M) -> Bytes {
+    // The length is known only at the end, so the header gets room and is set before what was written.
+    const ROOM: usize = 21;
+    let mut out = Vec::with_capacity(512);
+    out.resize(ROOM, b'\n');
+    encode_into(content, message, &mut out);
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(out.len() - ROOM).as_bytes();
+    let start = ROOM - 1 - digits.len();
+    if let Some(header) = out.get_mut(start..ROOM - 1) {
+        header.copy_from_slice(digits);
+    }
+    Bytes::from(out).slice(start..)
 }
 
 #[cfg(test)]
@@ -148,6 +181,30 @@ mod tests {
         );
         check::<Scheduler>(Protobuf, "\u{1}", "Failed to parse body into Call protobuf");
         check::<Scheduler>(Protobuf, "\u{1a}\u{0}", "Failed to parse body into Call protobuf");
+    }
+
+    #[test]
+    fn records_are_framed() {
+        let event = v1::scheduler::Event {
+            r#type: Some(v1::scheduler::event::Type::Heartbeat as i32),
+            ..Default::default()
+        };
+        assert_eq!(encode_record(ContentType::Json, &event), "20\n{\"type\":\"HEARTBEAT\"}");
+        assert_eq!(encode_record(ContentType::Protobuf, &event), "2\n\u{8}\u{8}");
+    }
+
+    #[test]
+    fn a_short_body_is_not_blown_up() {
+        let json = format!("{{\"accept\":{{\"operations\":[{}{{}}]}}}}", "{},".repeat(1 << 20));
+        check::<v1::scheduler::Call>(
+            ContentType::Json,
+            &json,
+            "Failed to convert JSON into Call protobuf: Too many elements for a body of 3145758 bytes",
+        );
+        let mut body = b"\x22\x80\x80\x80\x01".to_vec();
+        body.extend(b"\x12\x00".repeat(1 << 20));
+        let refused = decode::<v1::scheduler::Call>(ContentType::Protobuf, &body);
+        assert!(matches!(refused, Err(DecodeError::Protobuf { .. })));
     }
 
     #[test]

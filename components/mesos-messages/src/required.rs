@@ -1,13 +1,17 @@
-//! Whether a protobuf body has every required field of its message, at every depth.
+//! Looks at a protobuf body before it is decoded: whether it has every required field of its message, at every depth,
+//! and how much memory it will take.
 //!
 //! The decoder fills in missing required fields with defaults and says nothing; the original refuses such bodies.
-//! So a body is walked a second time, along a table that the build script writes.
+//! And an empty message takes two bytes of a body but may take two thousand in memory. So a body is walked along a
+//! table that the build script writes.
 use crate::json::JsonMessage;
 use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use std::fmt::Write;
 
 struct Message {
+    /// What one takes in a list.
+    size: usize,
     /// In the order of their declaration; the index is the bit.
     required: &'static [&'static str],
     /// Those of interest, by number.
@@ -19,6 +23,12 @@ struct Field {
     name: &'static str,
     bit: Option<u32>,
     shape: Shape,
+}
+
+impl Message {
+    fn field(&self, number: u32) -> Option<&Field> {
+        self.fields.iter().find(|field| field.number == number)
+    }
 }
 
 /// What to do with a field. The numbers are places in the table.
@@ -38,15 +48,36 @@ const MAX_DEPTH: usize = 100;
 /// Missing fields beyond this many are not named.
 const MAX_MISSING: usize = 1000;
 
-/// Names the required fields that a body of message `M` lacks, as the original does: `subscribe.framework_info.user`.
+/// How much memory a message may take that comes in so many bytes.
 ///
-/// Takes a body that decodes; of another it looks at what comes before the fault.
+/// What real calls take is a few times their length.
+pub(crate) fn budget(body: usize) -> usize {
+    const FREE: usize = 32 << 20;
+    const RATIO: usize = 16;
+    body.saturating_mul(RATIO).saturating_add(FREE)
+}
+
+/// What a look at a body tells.
+pub(crate) struct Survey {
+    /// Nothing is missing. When false, [`missing_required`] has the last word.
+    pub(crate) complete: bool,
+    /// What the elements of lists will take, in bytes.
+    pub(crate) size: usize,
+}
+
+/// Takes any bytes; of those that do not decode it looks at what comes before the fault.
+pub(crate) fn survey<M: JsonMessage>(body: &[u8]) -> Survey {
+    let mut survey = Survey { complete: true, size: 0 };
+    look(M::DESCRIPTOR, body, MAX_DEPTH, &mut survey);
+    survey
+}
+
+/// Names the required fields that a body of message `M` lacks, as the original does: `subscribe.framework_info.user`.
 pub fn missing_required<M: JsonMessage>(body: &[u8]) -> Vec<String> {
-    if is_complete(M::DESCRIPTOR, body, MAX_DEPTH) {
-        return Vec::new();
-    }
     let mut missing = Vec::new();
-    name_missing(M::DESCRIPTOR, body, &mut String::new(), MAX_DEPTH, &mut missing);
+    if !survey::<M>(body).complete {
+        name_missing(M::DESCRIPTOR, body, &mut String::new(), MAX_DEPTH, &mut missing);
+    }
     missing
 }
 
@@ -87,31 +118,32 @@ fn counts(shape: &Shape, content: &Content<'_>) -> bool {
 }
 
 /// The quick answer. A message in pieces that are complete only together is left to [`name_missing`].
-fn is_complete(message: usize, mut body: &[u8], depth: usize) -> bool {
-    let Some(message) = MESSAGES.get(message) else { return true };
-    let Some(depth) = depth.checked_sub(1) else { return true };
+fn look(message: usize, mut body: &[u8], depth: usize, survey: &mut Survey) {
+    let Some(message) = MESSAGES.get(message) else { return };
+    let Some(depth) = depth.checked_sub(1) else { return };
     let mut seen = 0u64;
     while let Some((number, content)) = next_field(&mut body) {
-        let Some(field) = message.fields.iter().find(|field| field.number == number) else {
-            continue;
-        };
+        let Some(field) = message.field(number) else { continue };
         if let Some(bit) = field.bit.filter(|_| counts(&field.shape, &content)) {
             seen |= 1 << bit;
         }
-        let complete = match (&field.shape, content) {
-            (Shape::Single(inner) | Shape::Repeated(inner), Content::Bytes(body)) => {
-                is_complete(*inner, body, depth)
+        let Content::Bytes(content) = content else { continue };
+        match field.shape {
+            Shape::Single(inner) => look(inner, content, depth, survey),
+            Shape::Repeated(inner) => {
+                survey.size =
+                    survey.size.saturating_add(MESSAGES.get(inner).map_or(0, |inner| inner.size));
+                look(inner, content, depth, survey);
             }
-            (Shape::Map(inner), Content::Bytes(entry)) => {
-                map_value(entry).is_none_or(|value| is_complete(*inner, &value, depth))
+            Shape::Map(inner) => {
+                if let Some(value) = map_value(content) {
+                    look(inner, &value, depth, survey);
+                }
             }
-            _ => true,
-        };
-        if !complete {
-            return false;
+            Shape::Enum(_) | Shape::Other => {}
         }
     }
-    seen.count_ones() as usize == message.required.len()
+    survey.complete &= seen.count_ones() as usize == message.required.len();
 }
 
 /// The value of a map's entry; a second one is merged into the first, which in protobuf is to append it.
@@ -138,30 +170,14 @@ fn name_missing(
     let Some(message) = MESSAGES.get(message) else { return };
     let Some(depth) = depth.checked_sub(1) else { return };
     let mut seen = 0u64;
-    let mut inner: Vec<(&Field, Vec<Vec<u8>>)> = Vec::new();
+    let mut inner = 0u64;
     let mut rest = body;
     while let Some((number, content)) = next_field(&mut rest) {
-        let Some(field) = message.fields.iter().find(|field| field.number == number) else {
-            continue;
-        };
+        let field = message.fields.iter().enumerate().find(|(_, field)| field.number == number);
+        let Some((at, field)) = field else { continue };
+        inner |= 1 << (at % 64);
         if let Some(bit) = field.bit.filter(|_| counts(&field.shape, &content)) {
             seen |= 1 << bit;
-        }
-        let Content::Bytes(content) = content else { continue };
-        let content = match field.shape {
-            Shape::Enum(_) | Shape::Other => continue,
-            Shape::Map(_) => match map_value(content) {
-                Some(value) => value,
-                None => continue,
-            },
-            Shape::Single(_) | Shape::Repeated(_) => content.to_vec(),
-        };
-        match inner.iter_mut().find(|(other, _)| other.number == number) {
-            None => inner.push((field, vec![content])),
-            Some((_, bodies)) => match (&field.shape, bodies.first_mut()) {
-                (Shape::Single(_), Some(first)) => first.extend_from_slice(&content),
-                _ => bodies.push(content),
-            },
         }
     }
     for (bit, name) in message.required.iter().enumerate() {
@@ -169,22 +185,55 @@ fn name_missing(
             missing.push(format!("{path}{name}"));
         }
     }
-    inner.sort_by_key(|(field, _)| field.number);
-    for (field, bodies) in inner {
-        let length = path.len();
-        for (index, body) in bodies.iter().enumerate() {
-            // Writing to a string cannot fail.
-            let _ = match field.shape {
-                Shape::Repeated(_) => write!(path, "{}[{index}].", field.name),
-                Shape::Map(_) => write!(path, "{}[{index}].value.", field.name),
-                _ => write!(path, "{}.", field.name),
-            };
-            if let Shape::Single(inner) | Shape::Repeated(inner) | Shape::Map(inner) = field.shape {
-                name_missing(inner, body, path, depth, missing);
-            }
-            path.truncate(length);
+    for (at, field) in message.fields.iter().enumerate() {
+        if inner & 1 << (at % 64) != 0 {
+            name_missing_in(field, body, path, depth, missing);
         }
     }
+}
+
+/// As [`name_missing`], for all that a body has of one field.
+fn name_missing_in(
+    field: &Field,
+    body: &[u8],
+    path: &mut String,
+    depth: usize,
+    missing: &mut Vec<String>,
+) {
+    let length = path.len();
+    let mut rest = body;
+    let mut contents = std::iter::from_fn(|| next_field(&mut rest)).filter_map(
+        |(number, content)| match content {
+            Content::Bytes(content) if number == field.number => Some(content),
+            _ => None,
+        },
+    );
+    // Writing to a string cannot fail.
+    match field.shape {
+        Shape::Enum(_) | Shape::Other => {}
+        Shape::Single(inner) => {
+            let _ = write!(path, "{}.", field.name);
+            name_missing(inner, &contents.collect::<Vec<_>>().concat(), path, depth, missing);
+        }
+        Shape::Repeated(inner) => {
+            for (index, content) in contents.enumerate() {
+                if missing.len() >= MAX_MISSING {
+                    break;
+                }
+                let _ = write!(path, "{}[{index}].", field.name);
+                name_missing(inner, content, path, depth, missing);
+                path.truncate(length);
+            }
+        }
+        Shape::Map(inner) => {
+            for (index, value) in contents.by_ref().filter_map(map_value).enumerate() {
+                let _ = write!(path, "{}[{index}].value.", field.name);
+                name_missing(inner, &value, path, depth, missing);
+                path.truncate(length);
+            }
+        }
+    }
+    path.truncate(length);
 }
 
 #[cfg(test)]
@@ -244,6 +293,17 @@ mod tests {
             b"\x0a\x01n\x12\x03\x0a\x01t\x1a\x03\x0a\x01a\x7a\x08\x0a\x04cpus\x12\x00",
             &["limits[0].value.value"],
         );
+    }
+
+    #[test]
+    fn many_empty_messages_are_weighed() {
+        // accept { operations {} operations {} ... }
+        let operations = b"\x12\x00".repeat(100);
+        let mut body = b"\x22\xc8\x01".to_vec();
+        body.extend(operations);
+        let survey = survey::<v1::scheduler::Call>(&body);
+        assert!(survey.complete);
+        assert_eq!(survey.size, 100 * size_of::<v1::offer::Operation>());
     }
 
     #[test]

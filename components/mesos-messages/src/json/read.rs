@@ -1,6 +1,7 @@
 //! Reading: walks the text once and hands each field to the code of its message.
 use super::lexer::{Kind, Lexer, Number};
 use super::{JsonEnum, JsonError};
+use crate::required::budget;
 use base64::{Engine, alphabet, engine};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ pub struct Reader<'a> {
     seen: u32,
     path: Vec<Step>,
     missing: Vec<(Vec<Step>, &'static str)>,
+    /// How much memory the elements of lists may take yet.
+    budget: usize,
+    length: usize,
 }
 
 /// Reads a text that is one message.
@@ -63,6 +67,7 @@ pub(super) fn list<T: Fields + Default>(text: &[u8], into: &mut Vec<T>) -> Outco
             if reader.lexer.kind() != Kind::Object {
                 return mismatch("Expecting a JSON object".to_owned());
             }
+            reader.spend(size_of::<T>())?;
             let mut element = T::default();
             reader.object(&mut element)?;
             reader.complete()?;
@@ -75,7 +80,14 @@ pub(super) fn list<T: Fields + Default>(text: &[u8], into: &mut Vec<T>) -> Outco
 
 fn document(text: &[u8], kind: Kind, read: impl FnOnce(&mut Reader<'_>) -> Outcome) -> Outcome {
     let lexer = Lexer::new(text)?;
-    let mut reader = Reader { lexer, seen: 0, path: Vec::new(), missing: Vec::new() };
+    let mut reader = Reader {
+        lexer,
+        seen: 0,
+        path: Vec::new(),
+        missing: Vec::new(),
+        budget: budget(text.len()),
+        length: text.len(),
+    };
     let outcome = match reader.lexer.kind() {
         found if found == kind => read(&mut reader),
         _ if kind == Kind::Array => mismatch("Expecting a JSON array".to_owned()),
@@ -257,6 +269,17 @@ impl Reader<'_> {
     /// Passes over the value of a field that the message does not have.
     pub fn skip(&mut self) -> Outcome {
         self.lexer.skip()
+    }
+
+    /// Accounts for an element of a list: `{},` may stand for two thousand bytes in memory.
+    fn spend(&mut self, size: usize) -> Outcome {
+        match self.budget.checked_sub(size) {
+            Some(rest) => {
+                self.budget = rest;
+                Ok(())
+            }
+            None => mismatch(format!("Too many elements for a body of {} bytes", self.length)),
+        }
     }
 
     /// Reads the fields of the object that comes next.
@@ -498,6 +521,7 @@ impl Reader<'_> {
         into.clear();
         self.elements(&mut |reader| {
             let step = Step { number, index: into.len(), repeated: true, name };
+            reader.spend(size_of::<T>())?;
             let mut element = T::default();
             reader.nested(step, &mut element)?;
             into.push(element);
