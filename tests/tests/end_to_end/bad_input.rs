@@ -109,16 +109,65 @@ fn calls_get_the_originals_answers() {
         ("not UTF-8", scheduler, json, b"{\"type\":\"\xff\xfe\"}", 400, ""),
         ("a wrong type", scheduler, json, b"{\"type\": 7}", 400, "Failed to"),
         ("no type", scheduler, json, b"{}", 400, "Expecting 'type' to be present"),
-        ("no framework", scheduler, json, b"{\"type\":\"SUBSCRIBE\"}", 400, "Expecting 'subscribe' to be present"),
-        ("no id", scheduler, json, b"{\"type\":\"REVIVE\"}", 400, "Expecting 'framework_id' to be present"),
-        ("bad protobuf", scheduler, "application/x-protobuf", b"\xff\xff\xff\xff", 400, "Failed to parse body into Call protobuf"),
+        (
+            "no framework",
+            scheduler,
+            json,
+            b"{\"type\":\"SUBSCRIBE\"}",
+            400,
+            "Expecting 'subscribe' to be present",
+        ),
+        (
+            "no id",
+            scheduler,
+            json,
+            b"{\"type\":\"REVIVE\"}",
+            400,
+            "Expecting 'framework_id' to be present",
+        ),
+        (
+            "bad protobuf",
+            scheduler,
+            "application/x-protobuf",
+            b"\xff\xff\xff\xff",
+            400,
+            "Failed to parse body into Call protobuf",
+        ),
         ("empty protobuf", scheduler, "application/x-protobuf", b"", 400, "type"),
-        ("another content", scheduler, "text/plain", b"{}", 415, "Expecting 'Content-Type' of application/json or application/x-protobuf"),
+        (
+            "another content",
+            scheduler,
+            "text/plain",
+            b"{}",
+            415,
+            "Expecting 'Content-Type' of application/json or application/x-protobuf",
+        ),
         ("operator: no JSON", "/api/v1", json, b"{", 400, "Failed to parse body into JSON"),
         ("operator: no type", "/api/v1", json, b"{}", 400, "Expecting 'type' to be present"),
-        ("operator: unknown", "/api/v1", json, b"{\"type\":\"NONSENSE\"}", 400, "Expecting 'type' to be present"),
-        ("operator: no payload", "/api/v1", json, b"{\"type\":\"READ_FILE\"}", 400, "Expecting 'read_file' to be present"),
-        ("operator: another content", "/api/v1", "text/plain", b"{}", 415, "Expecting 'Content-Type' of"),
+        (
+            "operator: unknown",
+            "/api/v1",
+            json,
+            b"{\"type\":\"NONSENSE\"}",
+            400,
+            "Expecting 'type' to be present",
+        ),
+        (
+            "operator: no payload",
+            "/api/v1",
+            json,
+            b"{\"type\":\"READ_FILE\"}",
+            400,
+            "Expecting 'read_file' to be present",
+        ),
+        (
+            "operator: another content",
+            "/api/v1",
+            "text/plain",
+            b"{}",
+            415,
+            "Expecting 'Content-Type' of",
+        ),
     ];
     for (what, target, content, body, status, text) in cases {
         let answer = post(&master, target, content, body);
@@ -246,7 +295,10 @@ fn invalid_operations_return_the_resources() {
     scheduler.launch(&offer, std::slice::from_ref(&other));
     let event = scheduler.wait("the drop", |event| event["type"] == "UPDATE");
     let status = &event["update"]["status"];
-    assert_eq!((&status["state"], &status["reason"]), (&json!("TASK_DROPPED"), &json!("REASON_INVALID_OFFERS")));
+    assert_eq!(
+        (&status["state"], &status["reason"]),
+        (&json!("TASK_DROPPED"), &json!("REASON_INVALID_OFFERS"))
+    );
     cluster.assert_alive();
 }
 
@@ -262,8 +314,8 @@ fn a_healthy_stream_survives_it_all() {
             ("Content-Type", "application/json"),
             ("Mesos-Stream-Id", scheduler.stream_id.as_str()),
         ];
-        let answer = http::send(
-            cluster.master(), "POST", "/api/v1/scheduler", &headers, body.as_bytes());
+        let answer =
+            http::send(cluster.master(), "POST", "/api/v1/scheduler", &headers, body.as_bytes());
         assert_eq!(answer.status, 400, "{body}");
     }
     let ended = scheduler.comes(Duration::from_millis(200), |event| event["type"] == "ERROR");
@@ -282,7 +334,11 @@ fn broken_messages_between_processes_are_dropped() {
     let cases = [
         ("garbage", message("master", "mesos.scheduler.Call", from, b"\xff\xff"), Some(202)),
         ("an unknown message", message("master", "mesos.internal.Nonsense", from, b"x"), Some(202)),
-        ("an empty message", message("master", "mesos.internal.RegisterSlaveMessage", from, b""), Some(202)),
+        (
+            "an empty message",
+            message("master", "mesos.internal.RegisterSlaveMessage", from, b""),
+            Some(202),
+        ),
         ("an unknown process", message("nobody", "mesos.scheduler.Call", from, b"x"), Some(404)),
         ("a broken sender", message("master", "mesos.scheduler.Call", "nonsense", b"x"), Some(500)),
     ];

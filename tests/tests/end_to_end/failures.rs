@@ -143,8 +143,7 @@ fn agents_come_back_to_a_restarted_master() {
     // The original takes 75 s, until it misses the pings; PATIENCE is less.
     cluster.wait_for_agent();
     assert!(processes::still_runs(&process));
-    let mut scheduler =
-        resubscribe(&cluster.master_address(), &info, &scheduler.framework_id);
+    let mut scheduler = resubscribe(&cluster.master_address(), &info, &scheduler.framework_id);
     scheduler.accepted(json!({"type": "RECONCILE", "reconcile": {"tasks": []}}));
     let status = scheduler.status(&task, "TASK_RUNNING");
     assert_eq!(status["reason"], "REASON_RECONCILIATION");

@@ -14,7 +14,6 @@ use super::PATIENCE;
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    pub(crate) reason: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -183,10 +182,6 @@ pub(crate) fn try_get(address: &str, target: &str) -> Option<Response> {
 pub(crate) const JSON: [(&str, &str); 2] =
     [("Content-Type", "application/json"), ("Accept", "application/json")];
 
-pub(crate) fn post_json(address: &str, target: &str, body: &Value) -> Response {
-    send(address, "POST", target, &JSON, body.to_string().as_bytes())
-}
-
 // === reading ===
 
 fn read_line(reader: &mut impl BufRead) -> Option<String> {
@@ -209,12 +204,11 @@ fn read_head(reader: &mut impl BufRead) -> Option<Response> {
     assert!(words.next().is_some_and(|v| v.starts_with("HTTP/1.")), "not an answer: {first:?}");
     let status = words.next().and_then(|word| word.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no status in {first:?}"));
-    let reason = words.next().unwrap_or_default().to_owned();
     let mut headers = Vec::new();
     loop {
         let line = read_line(reader)?;
         if line.is_empty() {
-            return Some(Response { status, reason, headers, body: Vec::new() });
+            return Some(Response { status, headers, body: Vec::new() });
         }
         let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("header {line:?}"));
         headers.push((name.to_owned(), value.trim().to_owned()));

@@ -8,7 +8,6 @@ use nix::unistd::Pid;
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
-    pub(crate) parent: i32,
     pub(crate) command: String,
     /// Changes when a pid is used again.
     pub(crate) started: u64,
@@ -30,15 +29,8 @@ pub(crate) fn read(pid: i32) -> Option<Process> {
     }
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let command = String::from_utf8_lossy(&command).replace('\0', " ").trim().to_owned();
-    let parent = fields.get(1)?.parse().ok()?;
     let started = fields.get(19)?.parse().ok()?;
-    Some(Process { pid, parent, command, started })
-}
-
-/// Processes whose command line contains `word`, but for this one.
-pub(crate) fn with_word(word: &str) -> Vec<Process> {
-    let own = std::process::id() as i32;
-    all().into_iter().filter(|p| p.pid != own && p.command.contains(word)).collect()
+    Some(Process { pid, command, started })
 }
 
 /// Processes that work in `folder` or name it.
