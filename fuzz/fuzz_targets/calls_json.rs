@@ -1,4 +1,4 @@
-//! Calls in JSON, to every API.
+//! Calls in JSON, of every API.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

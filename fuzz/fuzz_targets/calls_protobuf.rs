@@ -1,4 +1,4 @@
-//! Calls in protobuf, to every API.
+//! Calls in protobuf, of every API, v0 among them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Framing: any bytes, cut anywhere, give the same records, which encode to the same bytes.
+//! Framing: any bytes, cut anywhere.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

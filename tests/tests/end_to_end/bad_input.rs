@@ -96,13 +96,16 @@ fn bodies_beyond_the_limit_are_refused() {
     cluster.assert_alive();
 }
 
+/// What is wrong, where it is sent, as what, the body; the status and words of the answer.
+type CallCase = (&'static str, &'static str, &'static str, &'static [u8], u16, &'static str);
+
 #[test]
 fn calls_get_the_originals_answers() {
     let mut cluster = Cluster::small();
     let master = cluster.master().to_owned();
     let scheduler = "/api/v1/scheduler";
     let json = "application/json";
-    let cases: &[(&str, &str, &str, &[u8], u16, &str)] = &[
+    let cases: &[CallCase] = &[
         ("no JSON", scheduler, json, b"{", 400, "Failed to parse body into JSON"),
         ("no object", scheduler, json, b"[]", 400, "Failed to"),
         ("empty", scheduler, json, b"", 400, "Failed to parse body into JSON"),
