@@ -1,5 +1,6 @@
 //! What an operator can set: the flags of a Mesos agent that mean something here.
 
+use http_kit::logging::LevelControl;
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 /// Which launcher starts executors.
@@ -168,7 +169,14 @@ pub struct AgentConfig {
     pub http_heartbeat_interval: Duration,
     /// A file shown as `/slave/log`.
     pub log_file: Option<PathBuf>,
+    /// Reads and changes the process's verbosity; by default changes nothing.
+    pub logging: LevelControl,
+    /// The Mesos version this agent passes for.
+    pub version: String,
 }
+
+/// The Mesos version whose behaviour this is.
+pub const MESOS_VERSION: &str = "1.11.0";
 
 impl AgentConfig {
     /// The defaults of a Mesos agent, listening on loopback at port 5051.
@@ -224,6 +232,8 @@ impl AgentConfig {
             http_credentials: Vec::new(),
             http_heartbeat_interval: Duration::from_secs(30),
             log_file: None,
+            logging: LevelControl::default(),
+            version: MESOS_VERSION.to_owned(),
         }
     }
 }

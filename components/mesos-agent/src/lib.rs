@@ -13,7 +13,10 @@
 pub mod checkpoint;
 pub mod config;
 pub mod core;
+mod detect;
 mod error;
+mod http;
+mod shell;
 
 pub use config::AgentConfig;
 pub use error::AgentError;
@@ -29,6 +32,15 @@ pub struct RunningAgent {
     pub pid: String,
     /// Ends when the agent has stopped: cancelled, told to by the master, or failed.
     pub join: tokio::task::JoinHandle<Result<(), AgentError>>,
+    inbox: tokio::sync::mpsc::Sender<shell::Event>,
+}
+
+impl RunningAgent {
+    /// Leaves the cluster for good, as SIGUSR1 does: executors are ended, the master is told,
+    /// and `join` ends when all are gone.
+    pub async fn leave(&self) {
+        let _ = self.inbox.send(shell::Event::Input(core::Input::Leave)).await;
+    }
 }
 
 /// Binds the agent's port, starts it, and returns as soon as it listens.
@@ -45,6 +57,11 @@ pub async fn start(
     config: AgentConfig,
     shutdown: CancellationToken,
 ) -> Result<RunningAgent, AgentError> {
-    let _ = (config, shutdown);
-    Err(AgentError::Config("the agent is being assembled".to_owned()))
+    let running = shell::start(config, None, shutdown).await?;
+    Ok(RunningAgent {
+        address: running.address,
+        pid: running.upid.to_string(),
+        join: running.join,
+        inbox: running.handle.inbox,
+    })
 }

@@ -158,3 +158,20 @@ pub(crate) fn aged(path: PathBuf) -> (PathBuf, Duration) {
         .unwrap_or_default();
     (path, age)
 }
+
+/// Every sandbox below the work directory with its age, for the garbage collector: also those of
+/// frameworks that were never checkpointed.
+pub(crate) fn sandboxes(layout: &Layout) -> Vec<(PathBuf, Duration)> {
+    let slaves = layout.slaves();
+    let mut found = Vec::new();
+    for agent in names(&slaves) {
+        for framework in names(&slaves.join(&agent).join("frameworks")) {
+            let dir = layout.framework(&agent, &framework).join("executors");
+            for executor in names(&dir) {
+                let runs = dir.join(executor).join("runs");
+                found.extend(names(&runs).into_iter().map(|run| aged(runs.join(run))));
+            }
+        }
+    }
+    found
+}

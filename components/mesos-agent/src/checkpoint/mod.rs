@@ -11,6 +11,7 @@ mod writer;
 pub use file::FileError;
 pub use layout::Layout;
 pub use load::load;
+pub(crate) use load::sandboxes;
 pub use writer::Writer;
 
 use bytes::Bytes;

@@ -38,7 +38,7 @@ impl Core {
             send_shutdown(&Channel::V0(pid), fx);
             return;
         };
-        let agent = Arc::clone(&self.info);
+        let agent = self.info_for_v0();
         let Some(framework) = self.frameworks.get_mut(&run.framework_id) else { return };
         let Some(executor) = framework.executors.get_mut(&run.executor_id) else { return };
         executor.state = ExecutorState::Running;
@@ -53,7 +53,7 @@ impl Core {
             framework_id: v1::FrameworkId { value: run.framework_id.clone() },
             framework_info: (*framework.info).clone(),
             slave_id: agent.id.clone().unwrap_or_default(),
-            slave_info: (*agent).clone(),
+            slave_info: agent,
         };
         Self::send(&pid, Outbound::ExecutorRegistered(Box::new(message)), fx);
         self.push_limits(now, &run, fx);
@@ -87,7 +87,7 @@ impl Core {
         fx.push(Effect::Link(Arc::clone(&pid)));
         let reply = internal::ExecutorReregisteredMessage {
             slave_id: self.agent_id(),
-            slave_info: (*self.info).clone(),
+            slave_info: self.info_for_v0(),
         };
         Self::send(&pid, Outbound::ExecutorReregistered(Box::new(reply)), fx);
         let held: BTreeSet<_> = message.tasks.into_iter().map(|task| task.task_id.value).collect();

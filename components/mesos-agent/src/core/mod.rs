@@ -28,6 +28,7 @@ mod simulation;
 mod tests;
 
 pub use executor::ExecutorState;
+pub(crate) use registration::capabilities;
 pub use input::{
     Answer, ContainerEnd, Effect, Effects, Inbound, Input, Launch, Outbound, RequestId, Stop, Uuid,
 };
@@ -217,6 +218,12 @@ impl Core {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// The agent's id, once it has one.
+    #[must_use]
+    pub fn agent_id_text(&self) -> Option<String> {
+        self.info.id.as_ref().map(|id| id.value.clone())
     }
 
     /// Takes one input; what must be done about it is appended to `fx`.

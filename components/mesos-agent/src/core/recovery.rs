@@ -184,6 +184,7 @@ impl Core {
     /// Recovery is over: look for the master.
     pub(super) fn recovered(&mut self, now: Now, _fx: &mut Effects) {
         if self.state == State::Recovering {
+            self.counters.recovery_time = now.mono;
             self.detect(now, Duration::ZERO);
         }
     }

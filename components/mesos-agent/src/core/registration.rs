@@ -4,6 +4,7 @@ use super::{Core, Effect, Effects, Outbound, Settings, State, Stop, Timer, dropp
 use crate::checkpoint::Write;
 use mesos_messages::{
     internal,
+    resources::Resources,
     time::{self, Now},
     v1,
 };
@@ -110,7 +111,7 @@ impl Core {
 
     fn register_message(&self) -> internal::RegisterSlaveMessage {
         internal::RegisterSlaveMessage {
-            slave: self.info_for_master(),
+            slave: self.info_for_v0(),
             checkpointed_resources: Vec::new(),
             version: Some(self.settings.version.clone()),
             agent_capabilities: capabilities(),
@@ -118,20 +119,22 @@ impl Core {
         }
     }
 
-    fn info_for_master(&self) -> v1::AgentInfo {
+    /// The agent as v0 peers see it: resources in the older form, as long as nothing needs the
+    /// newer one.
+    pub(super) fn info_for_v0(&self) -> v1::AgentInfo {
         let mut info = (*self.info).clone();
-        // The pre-refinement form, as long as nothing needs the newer one.
-        for resource in &mut info.resources {
-            if resource.reservations.is_empty() && resource.role.is_none() {
-                resource.role = Some("*".to_owned());
-            }
+        let older =
+            Resources::from_proto(&info.resources).and_then(|all| all.to_proto_pre_refinement());
+        if let Ok(resources) = older {
+            info.resources = resources;
         }
+        info.checkpoint = Some(true);
         info
     }
 
     fn reregister_message(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
-            slave: self.info_for_master(),
+            slave: self.info_for_v0(),
             version: Some(self.settings.version.clone()),
             agent_capabilities: capabilities(),
             resource_version_uuid: Some(v1::Uuid { value: self.resource_version.clone() }),

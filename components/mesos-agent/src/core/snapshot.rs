@@ -17,6 +17,8 @@ pub struct Counters {
     /// Whether a master ever took the agent.
     pub registered: bool,
     pub recovery_errors: u64,
+    /// From the start until executors were taken back.
+    pub recovery_time: Duration,
     pub valid_status_updates: u64,
     pub invalid_status_updates: u64,
     pub valid_framework_messages: u64,
@@ -127,14 +129,9 @@ impl ExecutorView {
     }
 
     /// The resources of the executor and of its tasks that still use them.
-    pub fn allocated(&self) -> impl Iterator<Item = &v1::Resource> {
+    pub fn resources(&self) -> impl Iterator<Item = &v1::Resource> {
         let tasks = self.launched.iter().chain(self.queued.iter().map(|(_, task)| task));
-        let own = if self.state == ExecutorState::Terminated {
-            &[][..]
-        } else {
-            &self.info.resources[..]
-        };
-        own.iter().chain(tasks.flat_map(|task| &task.resources))
+        self.info.resources.iter().chain(tasks.flat_map(|task| &task.resources))
     }
 }
 
