@@ -101,8 +101,7 @@ pub(crate) fn compatible(
     if old.port() != new.port() {
         return Err(("port", old.port().to_string(), new.port().to_string()));
     }
-    if old.domain != new.domain
-        && (policy == ReconfigurationPolicy::Equal || old.domain.is_some())
+    if old.domain != new.domain && (policy == ReconfigurationPolicy::Equal || old.domain.is_some())
     {
         return quoted("domain", &old.domain, &new.domain);
     }
@@ -121,11 +120,7 @@ pub(crate) fn compatible(
             old.attributes.iter().all(|attribute| new.attributes.contains(attribute))
         }
     };
-    if attributes_fit {
-        Ok(())
-    } else {
-        quoted("attributes", &old.attributes, &new.attributes)
-    }
+    if attributes_fit { Ok(()) } else { quoted("attributes", &old.attributes, &new.attributes) }
 }
 
 #[cfg(test)]

@@ -28,10 +28,10 @@ mod simulation;
 mod tests;
 
 pub use executor::ExecutorState;
-pub(crate) use registration::capabilities;
 pub use input::{
     Answer, ContainerEnd, Effect, Effects, Inbound, Input, Launch, Outbound, RequestId, Stop, Uuid,
 };
+pub(crate) use registration::capabilities;
 pub use snapshot::{
     CompletedExecutor, Counters, ExecutorView, FrameworkView, GcView, Snapshot, StatusCounters,
 };

@@ -29,9 +29,7 @@ pub(super) fn add(routes: &mut Routes, state: &Arc<State>) {
     add("/state", "Frameworks, executors and tasks", |s, p| Box::pin(state_of(s, p)));
     add("/flags", "The configuration", |s, p| Box::pin(flags_of(s, p)));
     add("/containers", "Containers with their usage", |s, p| Box::pin(containers(s, p)));
-    add("/monitor/statistics", "Usage of the containers", |s, p| {
-        Box::pin(statistics(s, p))
-    });
+    add("/monitor/statistics", "Usage of the containers", |s, p| Box::pin(statistics(s, p)));
     add("/containerizer/debug", "Operations that hang", |_, p| {
         Box::pin(async move { Ok(respond::json_or_jsonp(&p, br#"{"pending":[]}"#.to_vec())) })
     });

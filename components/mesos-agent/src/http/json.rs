@@ -158,10 +158,7 @@ fn status(out: &mut Vec<u8>, status: &v1::TaskStatus) {
             id.write_json(inner.key("container_id"));
         }
         if !container.network_infos.is_empty() {
-            v1::NetworkInfo::write_json_list(
-                &container.network_infos,
-                inner.key("network_infos"),
-            );
+            v1::NetworkInfo::write_json_list(&container.network_infos, inner.key("network_infos"));
         }
         if let Some(cgroup) = &container.cgroup_info {
             cgroup.write_json(inner.key("cgroup_info"));

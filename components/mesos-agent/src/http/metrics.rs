@@ -2,14 +2,11 @@
 
 use super::{Answered, READONLY, State, classic::used, flatten, json};
 use crate::core::{ExecutorState, Snapshot, State as AgentState};
-use http_kit::{
-    Endpoint, Params, Request, Response, Routes,
-    json::Object,
-    prometheus, respond,
-    routes::EndpointCounts,
-    system::SystemStats,
-};
 use http::{HeaderValue, StatusCode};
+use http_kit::{
+    Endpoint, Params, Request, Response, Routes, json::Object, prometheus, respond,
+    routes::EndpointCounts, system::SystemStats,
+};
 use mesos_messages::{
     resources::Resources,
     time,
@@ -142,20 +139,12 @@ const RESOURCES: [Names; 4] = [
     (
         "cpus",
         ["slave/cpus_total", "slave/cpus_used", "slave/cpus_percent"],
-        [
-            "slave/cpus_revocable_total",
-            "slave/cpus_revocable_used",
-            "slave/cpus_revocable_percent",
-        ],
+        ["slave/cpus_revocable_total", "slave/cpus_revocable_used", "slave/cpus_revocable_percent"],
     ),
     (
         "gpus",
         ["slave/gpus_total", "slave/gpus_used", "slave/gpus_percent"],
-        [
-            "slave/gpus_revocable_total",
-            "slave/gpus_revocable_used",
-            "slave/gpus_revocable_percent",
-        ],
+        ["slave/gpus_revocable_total", "slave/gpus_revocable_used", "slave/gpus_revocable_percent"],
     ),
     (
         "mem",
@@ -165,20 +154,14 @@ const RESOURCES: [Names; 4] = [
     (
         "disk",
         ["slave/disk_total", "slave/disk_used", "slave/disk_percent"],
-        [
-            "slave/disk_revocable_total",
-            "slave/disk_revocable_used",
-            "slave/disk_revocable_percent",
-        ],
+        ["slave/disk_revocable_total", "slave/disk_revocable_used", "slave/disk_revocable_percent"],
     ),
 ];
 
 fn resources(snapshot: &Snapshot, metrics: &mut BTreeMap<&'static str, f64>) {
     let (total, used) = (json::sum(&snapshot.info.resources), used(snapshot));
-    let parts = [
-        (total.non_revocable(), used.non_revocable()),
-        (total.revocable(), used.revocable()),
-    ];
+    let parts =
+        [(total.non_revocable(), used.non_revocable()), (total.revocable(), used.revocable())];
     for (name, plain, revocable) in RESOURCES {
         for ((total, used), [total_name, used_name, share_name]) in
             parts.iter().zip([plain, revocable])

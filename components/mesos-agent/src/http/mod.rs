@@ -156,11 +156,13 @@ fn add_help(routes: &mut Routes) {
     let mut entries = routes.help_entries();
     let actors: Vec<String> = routes.actors();
     entries.sort_by(|a, b| (&a.actor, &a.path).cmp(&(&b.actor, &b.path)));
-    routes.add(Endpoint::ready("help", "/", move |request| {
-        let uri = request.uri();
-        http_kit::help::answer(&entries, uri.path(), &Params::of(uri), request.headers())
-    })
-    .prefix());
+    routes.add(
+        Endpoint::ready("help", "/", move |request| {
+            let uri = request.uri();
+            http_kit::help::answer(&entries, uri.path(), &Params::of(uri), request.headers())
+        })
+        .prefix(),
+    );
     routes.add(Endpoint::ready("__processes__", "/", move |_| {
         let mut out = Vec::new();
         http_kit::json::list(&mut out, &actors, |out, actor| {

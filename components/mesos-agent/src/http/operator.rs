@@ -70,9 +70,8 @@ async fn handle(state: &Arc<State>, request: Request) -> Answered {
     let body = read_body(body, MAX_BODY).await?;
     let call: Call = content::decode(content_type(media), &body)
         .map_err(|error| respond::bad_request(error.to_string()))?;
-    validate(&call).map_err(|text| {
-        respond::bad_request(format!("Failed to validate agent::Call: {text}"))
-    })?;
+    validate(&call)
+        .map_err(|text| respond::bad_request(format!("Failed to validate agent::Call: {text}")))?;
     let content = answer_content(headers, call.r#type())?;
     let principal = parts.extensions.get::<Principal>().cloned();
     dispatch(state, call, content, principal.as_ref()).await
@@ -178,8 +177,9 @@ async fn dispatch(
     principal: Option<&Principal>,
 ) -> Answered {
     state.recovered().await?;
+    let kind = call.r#type();
     let mut answer = Answer::default();
-    match call.r#type() {
+    match kind {
         Type::Unknown => return Err(respond::not_implemented(Body::Empty)),
         Type::GetHealth => answer.get_health = Some(response::GetHealth { healthy: true }),
         Type::GetFlags => answer.get_flags = Some(get_flags(state)),
@@ -218,11 +218,11 @@ async fn dispatch(
                 Some(response::GetAgent { agent_info: Some(info), ..Default::default() });
         }
         Type::GetState | Type::GetTasks | Type::GetExecutors | Type::GetFrameworks => {
-            return lists(state, call.r#type(), content).await;
+            return lists(state, kind, content).await;
         }
         other => return Err(refuse_container_call(&call, other)),
     }
-    answer.r#type = Some(response_type(call.r#type()) as i32);
+    answer.r#type = Some(response_type(kind) as i32);
     Ok(message(content, &answer))
 }
 
@@ -336,7 +336,10 @@ fn refuse_container_call(call: &Call, kind: Type) -> Response {
             StatusCode::NOT_FOUND,
             format!("Container '{}' cannot be found", full_id(id)),
         ),
-        _ => respond::not_implemented(format!("{} is not supported by this agent", kind.as_str_name())),
+        _ => respond::not_implemented(format!(
+            "{} is not supported by this agent",
+            kind.as_str_name()
+        )),
     }
 }
 

@@ -147,8 +147,7 @@ impl Actuator {
             .map_err(|error| error.to_string())??;
         self.attach(launch);
         let command = launch.executor.command.as_deref().cloned().unwrap_or_default();
-        let container_id =
-            v1::ContainerId { value: launch.container_id.clone(), parent: None };
+        let container_id = v1::ContainerId { value: launch.container_id.clone(), parent: None };
         if !command.uris.is_empty() {
             self.runtime
                 .fetch(FetchRequest {
@@ -159,8 +158,7 @@ impl Actuator {
                 })
                 .await?;
         }
-        let agent_id =
-            self.agent_id.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let agent_id = self.agent_id.read().unwrap_or_else(PoisonError::into_inner).clone();
         let pid = self.upid.to_string();
         let env = environment(&self.config, &pid, self.upid.address, &agent_id, launch)?;
         let rotation = &self.config.log_rotation;
@@ -208,7 +206,8 @@ impl Actuator {
     fn remove(self: &Arc<Self>, paths: Vec<Arc<Path>>) {
         for path in &paths {
             // .../frameworks/<framework>/executors/<executor>
-            let names: Vec<_> = path.iter().rev().take(4).filter_map(|name| name.to_str()).collect();
+            let names: Vec<_> =
+                path.iter().rev().take(4).filter_map(|name| name.to_str()).collect();
             if let [executor, "executors", framework, "frameworks"] = names.as_slice() {
                 self.files.detach(&latest_name(framework, executor));
             }

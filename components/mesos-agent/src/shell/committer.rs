@@ -73,10 +73,8 @@ async fn work(
             batches.push(more);
         }
         let count = batches.len();
-        let (writes, rest): (Vec<Effect>, Vec<Effect>) = batches
-            .into_iter()
-            .flatten()
-            .partition(|effect| matches!(effect, Effect::Write(_)));
+        let (writes, rest): (Vec<Effect>, Vec<Effect>) =
+            batches.into_iter().flatten().partition(|effect| matches!(effect, Effect::Write(_)));
         let writes: Vec<Write> = writes
             .into_iter()
             .filter_map(|effect| match effect {

@@ -9,7 +9,7 @@ mod start;
 pub(crate) mod streams;
 mod wire;
 
-pub(crate) use start::{Running, start};
+pub(crate) use start::start;
 
 use crate::{
     AgentError,
@@ -104,9 +104,10 @@ struct Owner {
 impl Owner {
     async fn run(mut self, shutdown: CancellationToken) -> Result<(), AgentError> {
         loop {
-            let wait = self.core.next_deadline().map_or(Duration::from_secs(3600), |deadline| {
-                self.clock.until(deadline)
-            });
+            let wait = self
+                .core
+                .next_deadline()
+                .map_or(Duration::from_secs(3600), |deadline| self.clock.until(deadline));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -149,8 +150,7 @@ impl Owner {
                 self.input(Input::Call { request, call });
             }
             Event::Snapshot(reader) => {
-                let snapshot =
-                    self.shown.get_or_insert_with(|| Arc::new(self.core.snapshot()));
+                let snapshot = self.shown.get_or_insert_with(|| Arc::new(self.core.snapshot()));
                 let _ = reader.send(Arc::clone(snapshot));
             }
         }

@@ -7,10 +7,10 @@ use mesos_messages::v1;
 use std::{future::Future, pin::Pin};
 
 /// A future of a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Runs containers for the agent.
-pub trait Runtime: Send + Sync + 'static {
+pub(crate) trait Runtime: Send + Sync + 'static {
     /// Takes back the containers in `known`, destroys all others; answers with those that still
     /// run or of which the end can be learned.
     fn recover(&self, known: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, String>>;
@@ -60,11 +60,7 @@ fn end_of(termination: Termination) -> ContainerEnd {
     let limit_message = termination.limitation.as_ref().map(|limit| limit.message.clone());
     ContainerEnd {
         status: termination.status,
-        reason: termination
-            .limitation
-            .as_ref()
-            .map(|limit| limit.reason)
-            .or(termination.reason),
+        reason: termination.limitation.as_ref().map(|limit| limit.reason).or(termination.reason),
         message: termination.message.or(limit_message),
         limitation: termination
             .limitation

@@ -206,8 +206,7 @@ fn prepare_directories(config: &mut AgentConfig) -> Result<(), AgentError> {
 
 async fn resolve(master: &str) -> Result<SocketAddr, AgentError> {
     let failed = |source| AgentError::MasterAddress { address: master.to_owned(), source };
-    let found: Vec<SocketAddr> =
-        tokio::net::lookup_host(master).await.map_err(failed)?.collect();
+    let found: Vec<SocketAddr> = tokio::net::lookup_host(master).await.map_err(failed)?.collect();
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first()).copied();
     first.ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
 }
@@ -220,11 +219,7 @@ fn advertised(config: &AgentConfig, bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, config.advertise_port.unwrap_or(bound.port()))
 }
 
-fn settings(
-    config: &AgentConfig,
-    upid: &Upid,
-    master: SocketAddr,
-) -> Result<Settings, AgentError> {
+fn settings(config: &AgentConfig, upid: &Upid, master: SocketAddr) -> Result<Settings, AgentError> {
     let mut arguments = vec!["dais".to_owned()];
     arguments.extend(config.helper_args.iter().cloned());
     arguments.push("command-executor".to_owned());
@@ -278,8 +273,7 @@ fn load(config: &AgentConfig, settings: &Settings) -> Result<Recovered, AgentErr
         Err((what, ..)) if recovered.rebooted => {
             tracing::warn!(what, "the agent changed over a reboot: starting afresh");
             let latest = settings.layout.latest();
-            fs::remove_file(&latest)
-                .map_err(|source| AgentError::Io { path: latest, source })?;
+            fs::remove_file(&latest).map_err(|source| AgentError::Io { path: latest, source })?;
             Ok(Recovered::default())
         }
         Err((what, old, new)) => {
@@ -313,7 +307,6 @@ fn containers(config: &AgentConfig) -> Result<Arc<dyn Runtime>, AgentError> {
     settings.stall_timeout = config.fetcher_stall_timeout;
     settings.frameworks_home.clone_from(&config.frameworks_home);
     settings.helper_args = helper_args("fetcher-helper");
-    let fetcher =
-        Fetcher::new(settings).map_err(|error| AgentError::Fetcher(error.to_string()))?;
+    let fetcher = Fetcher::new(settings).map_err(|error| AgentError::Fetcher(error.to_string()))?;
     Ok(Arc::new(Containers { containerizer, fetcher }))
 }
