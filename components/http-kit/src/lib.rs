@@ -11,7 +11,7 @@
 //!    actor the longest registered prefix wins. It also authenticates, counts and
 //!    compresses.
 //! 3. [`respond`], [`negotiate`], [`query`] hold the exact answers and texts.
-//! 4. [`files`], [`logging`], [`system`], [`help`], [`prometheus`] are endpoints
+//! 4. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
 //!    both daemons have.
 //!
 //! It is not a web framework and knows no Mesos message: no component's state,
@@ -39,6 +39,7 @@ pub mod serve;
 pub mod service;
 pub mod stats;
 pub mod system;
+pub mod version;
 
 pub use auth::{Authentication, Credentials, Principal};
 pub use body::{Body, BodyError, read_body};

@@ -53,6 +53,18 @@ impl<T> CowSlab<T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter().flatten())
     }
 
+    /// How many chunks there are; readers that share the work divide them.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// The values in some of the chunks.
+    pub fn in_chunks(&self, chunks: std::ops::Range<usize>) -> impl Iterator<Item = &Arc<T>> {
+        let begin = chunks.start.min(self.chunks.len());
+        let end = chunks.end.min(self.chunks.len()).max(begin);
+        self.chunks[begin..end].iter().flat_map(|chunk| chunk.iter().flatten())
+    }
+
     /// All keys with their values.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (u32, &Arc<T>)> {
         self.chunks.iter().enumerate().flat_map(|(chunk, values)| {

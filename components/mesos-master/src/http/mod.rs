@@ -1,16 +1,35 @@
 //! The master's HTTP interface; every path also answers below `/master`.
-use std::{net::SocketAddr, sync::Arc};
+//!
+//! Reads take a snapshot from the owner of the state and never stop it. What
+//! would change what is not there yet (quota, weights, reservations, volumes,
+//! maintenance, draining) answers 501 and says so.
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use http_body_util::BodyExt;
 use http_kit::{
-    Authentication, Credentials, Endpoint, Reply, Routes, auth::CredentialsError,
-    files::VirtualFiles, routes::Intercept,
+    Authentication, Credentials, Reply, Response, Routes,
+    auth::CredentialsError,
+    files::{self, VirtualFiles},
+    respond,
+    routes::Intercept,
+    version::BuildInfo,
 };
 use libprocess::server::Inlet;
+use mesos_messages::v1;
 
 use crate::handle::MasterHandle;
 
+mod classic;
+mod flags;
+mod metrics;
+mod operator;
+mod pages;
+mod plans;
+mod render;
 pub mod scheduler;
+#[cfg(test)]
+mod testing;
+mod view;
 
 /// The id of the actor that answers all paths naming no other.
 pub const ACTOR: &str = "master";
@@ -20,6 +39,8 @@ pub const READONLY: &str = "mesos-master-readonly";
 pub const READWRITE: &str = "mesos-master-readwrite";
 /// What the scheduler API asks credentials for.
 pub const SCHEDULER: &str = "mesos-master-scheduler";
+/// Largest body of a form.
+const FORM_LIMIT: usize = 1 << 20;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -30,12 +51,15 @@ pub struct HttpState {
     /// The files it shows.
     pub files: VirtualFiles,
     authentication: Authentication,
+    build: BuildInfo,
+    flags: BTreeMap<&'static str, String>,
+    reads: Arc<render::Reads>,
 }
 
 impl HttpState {
     /// Reads the credentials file, if the configuration names one.
     pub fn new(handle: MasterHandle, address: SocketAddr) -> Result<HttpState, CredentialsError> {
-        let config = handle.config();
+        let config = Arc::clone(handle.config());
         let credentials = match &config.credentials {
             Some(path) => Credentials::load(path)?,
             None => Credentials::default(),
@@ -55,16 +79,35 @@ impl HttpState {
         if let Some(log) = &config.log_file {
             files.attach("/master/log", log);
         }
-        Ok(HttpState { handle, address, files, authentication })
+        Ok(HttpState {
+            handle,
+            address,
+            files,
+            authentication,
+            build: BuildInfo::of_program(&config.version),
+            flags: flags::flags(&config, address.port()),
+            reads: Arc::default(),
+        })
     }
 }
 
 /// All endpoints; what is a libprocess message goes to `inlet` first.
 pub fn routes(state: &Arc<HttpState>, inlet: Inlet) -> Routes {
-    let mut routes =
-        Routes::new(ACTOR).authenticate(state.authentication.clone()).intercept(intercept(inlet));
+    plain_routes(state).intercept(intercept(inlet))
+}
+
+/// All endpoints.
+fn plain_routes(state: &Arc<HttpState>) -> Routes {
+    let mut routes = Routes::new(ACTOR).authenticate(state.authentication.clone());
     routes.add(scheduler::endpoint(Arc::clone(state)));
-    routes.add(Endpoint::ready(ACTOR, "/health", |_| http_kit::respond::ok()).help("Is it alive"));
+    routes.add(operator::endpoint(state));
+    classic::endpoints(state).into_iter().for_each(|endpoint| routes.add(endpoint));
+    files::endpoints(&state.files, READONLY).into_iter().for_each(|endpoint| routes.add(endpoint));
+    pages::add(&mut routes, state);
+    routes.add(metrics::snapshot(state));
+    let counters: metrics::Counters = Arc::new(routes.counters());
+    routes.add(metrics::text(state, counters));
+    pages::add_help(&mut routes);
     routes
 }
 
@@ -81,7 +124,24 @@ fn intercept(inlet: Inlet) -> Intercept {
             let answer = inlet.receive(&parts, body, peer.ip()).await;
             let (head, body) = answer.into_parts();
             let body = body.collect().await.map(|all| all.to_bytes()).unwrap_or_default();
-            http_kit::Response::from_parts(head, body.into())
+            Response::from_parts(head, body.into())
         }))
     })
+}
+
+/// The answer while the master stops.
+fn stopped() -> Response {
+    respond::unavailable("The master is stopping")
+}
+
+/// The answer to a write that is not there yet.
+fn unsupported(what: &str) -> Response {
+    respond::not_implemented(format!("This master does not support changing {what} yet"))
+}
+
+fn capability_names(info: &v1::MasterInfo) -> impl Iterator<Item = &'static str> {
+    info.capabilities
+        .iter()
+        .filter_map(|c| v1::master_info::capability::Type::try_from(c.r#type?).ok())
+        .map(|capability| capability.as_str_name())
 }

@@ -1,0 +1,74 @@
+//! `/metrics/snapshot` under the original's names and `/metrics` for Prometheus.
+use std::{collections::BTreeMap, sync::Arc};
+
+use http_kit::{
+    Endpoint, Params, Request, Response, json::Object, prometheus, respond,
+    routes::EndpointCounts, system::SystemStats,
+};
+use mesos_messages::time::parse_duration;
+
+use super::{HttpState, READONLY};
+
+/// Reads the request counters.
+pub(super) type Counters = Arc<dyn Fn() -> Vec<EndpointCounts> + Send + Sync>;
+
+/// Every metric of the process.
+pub(super) async fn all(state: &HttpState) -> Result<BTreeMap<String, f64>, Response> {
+    let metrics = state.handle.metrics().await.map_err(|_| super::stopped())?;
+    let mut values = metrics.values();
+    for (name, value) in SystemStats::read().metrics() {
+        values.insert(name.to_owned(), value);
+    }
+    for name in ["allocator/event_queue_dispatches", "allocator/mesos/event_queue_dispatches"] {
+        values.entry(name.to_owned()).or_insert(0.0);
+    }
+    Ok(values)
+}
+
+/// `/metrics/snapshot`.
+pub(super) fn snapshot(state: &Arc<HttpState>) -> Endpoint {
+    let state = Arc::clone(state);
+    Endpoint::new("metrics", "/snapshot", move |request| answer(Arc::clone(&state), request))
+        .realm(READONLY)
+        .help("All metrics as one flat object")
+}
+
+async fn answer(state: Arc<HttpState>, request: Request) -> Response {
+    let params = Params::of(request.uri());
+    if let Some(timeout) = params.get("timeout")
+        && let Err(error) = parse_duration(timeout)
+    {
+        return respond::bad_request(format!("Invalid timeout '{timeout}': {error}.\n"));
+    }
+    let values = match all(&state).await {
+        Ok(values) => values,
+        Err(refused) => return refused,
+    };
+    let mut out = Vec::with_capacity(values.len() * 48);
+    let mut object = Object::new(&mut out);
+    for (name, value) in &values {
+        object.double(name, *value);
+    }
+    object.end();
+    respond::json_or_jsonp(&params, out)
+}
+
+/// `/metrics`.
+pub(super) fn text(state: &Arc<HttpState>, counters: Counters) -> Endpoint {
+    let state = Arc::clone(state);
+    Endpoint::new("metrics", "/", move |_| {
+        let (state, counters) = (Arc::clone(&state), Arc::clone(&counters));
+        async move {
+            let values = match all(&state).await {
+                Ok(values) => values,
+                Err(refused) => return refused,
+            };
+            let mut out = String::with_capacity(values.len() * 64);
+            prometheus::metrics(&mut out, values.iter().map(|(name, value)| (name.as_str(), *value)));
+            prometheus::requests(&mut out, &counters());
+            respond::bytes(prometheus::CONTENT_TYPE, out.into())
+        }
+    })
+    .realm(READONLY)
+    .help("All metrics in the Prometheus text form")
+}
