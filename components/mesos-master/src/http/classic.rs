@@ -1,11 +1,7 @@
 //! The classic reads: `/state`, `/state-summary`, `/slaves`, `/frameworks`, `/tasks`, `/roles`.
 use std::sync::Arc;
 
-use http_kit::{
-    Endpoint, Params, Reply, Request, Response, json,
-    json::Object,
-    respond,
-};
+use http_kit::{Endpoint, Params, Reply, Request, Response, json, json::Object, respond};
 use mesos_messages::json::JsonMessage;
 
 use super::{
@@ -80,7 +76,8 @@ fn state_read(state: &Arc<HttpState>, _: &Params) -> Read {
 fn state_head(state: &HttpState, snapshot: &Snapshot) -> Vec<u8> {
     let master = &snapshot.master;
     let info = &master.info;
-    let (pid, hostname) = (info.pid.as_deref().unwrap_or(""), info.hostname.as_deref().unwrap_or(""));
+    let (pid, hostname) =
+        (info.pid.as_deref().unwrap_or(""), info.hostname.as_deref().unwrap_or(""));
     let active = snapshot.agents.iter().filter(|agent| agent.active).count();
     let mut out = Vec::with_capacity(4096);
     let mut object = Object::new(&mut out);

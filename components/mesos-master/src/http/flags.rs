@@ -108,10 +108,7 @@ fn limits(flags: &mut BTreeMap<&'static str, String>, config: &MasterConfig) {
         ("agent_reregister_timeout", duration(config.agent_reregister_timeout)),
         ("max_agent_ping_timeouts", config.max_agent_ping_timeouts.to_string()),
         ("max_completed_frameworks", config.max_completed_frameworks.to_string()),
-        (
-            "max_completed_tasks_per_framework",
-            config.max_completed_tasks_per_framework.to_string(),
-        ),
+        ("max_completed_tasks_per_framework", config.max_completed_tasks_per_framework.to_string()),
         (
             "max_operator_event_stream_subscribers",
             config.max_operator_event_stream_subscribers.to_string(),

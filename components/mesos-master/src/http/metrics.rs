@@ -2,8 +2,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use http_kit::{
-    Endpoint, Params, Request, Response, json::Object, prometheus, respond,
-    routes::EndpointCounts, system::SystemStats,
+    Endpoint, Params, Request, Response, json::Object, prometheus, respond, routes::EndpointCounts,
+    system::SystemStats,
 };
 use mesos_messages::time::parse_duration;
 
@@ -64,7 +64,10 @@ pub(super) fn text(state: &Arc<HttpState>, counters: Counters) -> Endpoint {
                 Err(refused) => return refused,
             };
             let mut out = String::with_capacity(values.len() * 64);
-            prometheus::metrics(&mut out, values.iter().map(|(name, value)| (name.as_str(), *value)));
+            prometheus::metrics(
+                &mut out,
+                values.iter().map(|(name, value)| (name.as_str(), *value)),
+            );
             prometheus::requests(&mut out, &counters());
             respond::bytes(prometheus::CONTENT_TYPE, out.into())
         }

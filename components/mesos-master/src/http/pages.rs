@@ -19,9 +19,8 @@ pub(super) fn add(routes: &mut Routes, state: &Arc<HttpState>) {
     writes(routes);
     add_readable(routes, state);
     let known = Arc::clone(state);
-    let teardown = Endpoint::new(ACTOR, "/teardown", move |request| {
-        teardown(Arc::clone(&known), request)
-    });
+    let teardown =
+        Endpoint::new(ACTOR, "/teardown", move |request| teardown(Arc::clone(&known), request));
     routes.add(teardown.realm(READWRITE).help("Removes a framework and all it runs"));
 }
 
@@ -135,7 +134,8 @@ fn write_page(out: &mut Vec<u8>, snapshot: &Snapshot) {
         out.extend_from_slice(format!("<tr><th>{name}</th><td>{value}</td></tr>").as_bytes());
     }
     out.extend_from_slice(b"</table><p>");
-    for path in ["/state", "/state-summary", "/slaves", "/frameworks", "/roles", "/tasks", "/help"] {
+    for path in ["/state", "/state-summary", "/slaves", "/frameworks", "/roles", "/tasks", "/help"]
+    {
         out.extend_from_slice(format!("<a href=\"{path}\">{path}</a> ").as_bytes());
     }
     out.extend_from_slice(b"</p></body></html>\n");
@@ -152,16 +152,46 @@ struct Writable {
 }
 
 const WRITABLE: [Writable; 10] = [
-    Writable { path: "/quota", read: Some(write_empty), methods: &["GET", "POST", "DELETE"], what: "quota" },
-    Writable { path: "/weights", read: Some(classic::write_weights), methods: &["GET", "PUT"], what: "weights" },
-    Writable { path: "/maintenance/schedule", read: Some(write_empty), methods: &["GET", "POST"], what: "the maintenance schedule" },
-    Writable { path: "/maintenance/status", read: Some(write_empty), methods: &["GET"], what: "the maintenance status" },
+    Writable {
+        path: "/quota",
+        read: Some(write_empty),
+        methods: &["GET", "POST", "DELETE"],
+        what: "quota",
+    },
+    Writable {
+        path: "/weights",
+        read: Some(classic::write_weights),
+        methods: &["GET", "PUT"],
+        what: "weights",
+    },
+    Writable {
+        path: "/maintenance/schedule",
+        read: Some(write_empty),
+        methods: &["GET", "POST"],
+        what: "the maintenance schedule",
+    },
+    Writable {
+        path: "/maintenance/status",
+        read: Some(write_empty),
+        methods: &["GET"],
+        what: "the maintenance status",
+    },
     Writable { path: "/machine/down", read: None, methods: &["POST"], what: "maintenance" },
     Writable { path: "/machine/up", read: None, methods: &["POST"], what: "maintenance" },
     Writable { path: "/reserve", read: None, methods: &["POST"], what: "reservations" },
     Writable { path: "/unreserve", read: None, methods: &["POST"], what: "reservations" },
-    Writable { path: "/create-volumes", read: None, methods: &["POST"], what: "persistent volumes" },
-    Writable { path: "/destroy-volumes", read: None, methods: &["POST"], what: "persistent volumes" },
+    Writable {
+        path: "/create-volumes",
+        read: None,
+        methods: &["POST"],
+        what: "persistent volumes",
+    },
+    Writable {
+        path: "/destroy-volumes",
+        read: None,
+        methods: &["POST"],
+        what: "persistent volumes",
+    },
 ];
 
 fn write_empty(out: &mut Vec<u8>, _: &Snapshot) {

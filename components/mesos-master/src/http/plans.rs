@@ -354,9 +354,9 @@ fn write_tasks(out: &mut Vec<u8>, snapshot: &Snapshot, query: &TaskQuery) {
             .chain(view.completed_tasks.iter());
         let same = |task: &&Arc<Task>| query.task_id.as_deref().is_none_or(|id| id == &*task.id);
         // A task that has no status yet is the newest.
-        found.extend(all.filter(same).map(|task| {
-            (task::first_time(task).unwrap_or(f64::INFINITY), &**task)
-        }));
+        found.extend(
+            all.filter(same).map(|task| (task::first_time(task).unwrap_or(f64::INFINITY), &**task)),
+        );
     }
     if query.ascending {
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -368,9 +368,9 @@ fn write_tasks(out: &mut Vec<u8>, snapshot: &Snapshot, query: &TaskQuery) {
     let mut writer: Option<(&str, TaskWriter)> = None;
     json::list(out, shown, |out, (_, task)| {
         let known = writer.take().filter(|(id, _)| *id == &*task.framework_id);
-        let (_, own) = writer.insert(known.unwrap_or_else(|| {
-            (&*task.framework_id, TaskWriter::new(&task.framework_id))
-        }));
+        let (_, own) = writer.insert(
+            known.unwrap_or_else(|| (&*task.framework_id, TaskWriter::new(&task.framework_id))),
+        );
         own.write(out, task);
     });
     out.push(b'}');
@@ -518,7 +518,7 @@ fn json_tasks(plan: &mut Plan, snapshot: &Snapshot) {
         plan.text(format!("{before}\"{name}\":"));
         before = ",";
         plan.list(|plan| {
-            task_work(plan, snapshot, list, |view, units, out| {
+            task_work(plan, snapshot, list, move |view, units, out| {
                 let mut writer = JsonTasks::new(&view.framework.id);
                 list.each(view, units, |task| {
                     out.push(b',');

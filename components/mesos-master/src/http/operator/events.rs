@@ -5,8 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_kit::{Body, Response, negotiate::Media, respond};
 use mesos_messages::{
-    content,
-    recordio,
+    content, recordio,
     v1::{
         self,
         master::{

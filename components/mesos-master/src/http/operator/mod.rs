@@ -70,9 +70,8 @@ async fn handle(state: &Arc<HttpState>, request: Request) -> Result<Response, Re
     let body = read_body(body, state.handle.config().max_body_bytes).await?;
     let call: v1::master::Call = content::decode(content_type(encoding), &body)
         .map_err(|error| respond::bad_request(error.to_string()))?;
-    let kind = checks::check(&call).map_err(|text| {
-        respond::bad_request(format!("Failed to validate master::Call: {text}"))
-    })?;
+    let kind = checks::check(&call)
+        .map_err(|text| respond::bad_request(format!("Failed to validate master::Call: {text}")))?;
     let media = accepted(&head.headers)?;
     let principal = head.extensions.get::<Principal>().cloned();
     Ok(dispatch(state, kind, Asked { call, media, principal }).await)

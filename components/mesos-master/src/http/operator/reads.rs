@@ -124,8 +124,7 @@ pub(super) async fn weights(state: &HttpState, asked: &Asked) -> Response {
         .map(|(role, weight)| v1::WeightInfo { weight: *weight, role: Some(role.clone()) })
         .collect();
     // The original leaves the whole part out when no weight is set.
-    let get_weights =
-        (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos });
+    let get_weights = (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos });
     asked.reply(master::Response { get_weights, ..empty(Type::GetWeights) })
 }
 
@@ -149,10 +148,8 @@ pub(super) fn maintenance_status(asked: &Asked) -> Response {
 
 pub(super) fn maintenance_schedule(asked: &Asked) -> Response {
     let get_maintenance_schedule = Some(response::GetMaintenanceSchedule::default());
-    asked.reply(master::Response {
-        get_maintenance_schedule,
-        ..empty(Type::GetMaintenanceSchedule)
-    })
+    asked
+        .reply(master::Response { get_maintenance_schedule, ..empty(Type::GetMaintenanceSchedule) })
 }
 
 pub(super) fn quota(asked: &Asked) -> Response {

@@ -8,7 +8,10 @@ use std::{
 use rustc_hash::FxBuildHasher;
 use tokio::sync::Semaphore;
 
-use super::{Rendering, plan::{Plan, Run}};
+use super::{
+    Rendering,
+    plan::{Plan, Run},
+};
 use crate::model::Snapshot;
 
 /// Answers remembered at once.
@@ -107,7 +110,8 @@ impl Reads {
         }
         let plan = plan(&snapshot);
         let weight = plan.weight();
-        let room = if weight > LARGE { Arc::clone(&self.room).acquire_owned().await.ok() } else { None };
+        let room =
+            if weight > LARGE { Arc::clone(&self.room).acquire_owned().await.ok() } else { None };
         if let Some(found) = self.find(&key, &snapshot) {
             return found;
         }

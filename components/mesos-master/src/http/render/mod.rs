@@ -78,10 +78,9 @@ impl Label {
     pub(crate) fn json(function: Option<&str>) -> Label {
         match function {
             None => Label::of_type("application/json"),
-            Some(function) => Label {
-                kind: respond::javascript_type(),
-                function: Some(function.to_owned()),
-            },
+            Some(function) => {
+                Label { kind: respond::javascript_type(), function: Some(function.to_owned()) }
+            }
         }
     }
 
@@ -214,7 +213,8 @@ fn whole(mut pieces: Vec<Bytes>, label: &Label) -> Response {
     let body = match (pieces.len(), &label.function) {
         (1, None) => pieces.pop().unwrap_or_default(),
         _ => {
-            let all: Vec<Bytes> = label.before().into_iter().chain(pieces).chain(label.after()).collect();
+            let all: Vec<Bytes> =
+                label.before().into_iter().chain(pieces).chain(label.after()).collect();
             all.concat().into()
         }
     };

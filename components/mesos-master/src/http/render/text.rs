@@ -51,7 +51,11 @@ impl<T> Default for Memo<T> {
 
 impl<T> Memo<T> {
     /// What `make` makes of `value`, remembered.
-    pub(crate) fn get<V: ?Sized>(&mut self, value: &Arc<V>, make: impl FnOnce(&V) -> T) -> Option<&T> {
+    pub(crate) fn get<V: ?Sized>(
+        &mut self,
+        value: &Arc<V>,
+        make: impl FnOnce(&V) -> T,
+    ) -> Option<&T> {
         let address = Arc::as_ptr(value).cast::<u8>() as usize;
         // Values are at least eight bytes apart; a multiplication spreads the rest.
         let spread = (address >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;

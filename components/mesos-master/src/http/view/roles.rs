@@ -1,6 +1,9 @@
 //! Roles in the classic JSON and as v1 messages.
 use http_kit::json::{self, Object};
-use mesos_messages::{resources::{Quantities, Resources}, v1};
+use mesos_messages::{
+    resources::{Quantities, Resources},
+    v1,
+};
 
 use super::{member, member_double};
 use crate::{http::render::text::quoted, model::RoleView};
@@ -71,7 +74,11 @@ pub(crate) fn write_weight(out: &mut Vec<u8>, role: &str, weight: f64) {
 
 /// Appends the constraints view of a framework: what it suppressed, and per role the agents its
 /// constraints exclude.
-pub(crate) fn write_constraints(out: &mut Vec<u8>, roles: &[crate::model::Id], suppressed: &[crate::model::Id]) {
+pub(crate) fn write_constraints(
+    out: &mut Vec<u8>,
+    roles: &[crate::model::Id],
+    suppressed: &[crate::model::Id],
+) {
     out.extend_from_slice(b"{\"suppressed_roles\":");
     json::list(out, suppressed, |out, role| quoted(out, role));
     member(out, "excluded_by_attribute_constraints");

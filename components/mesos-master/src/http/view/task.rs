@@ -111,7 +111,9 @@ impl TaskWriter {
         out.extend_from_slice(&spec.middle);
         let networks = &mut self.networks;
         let mut last = None;
-        json::list(out, &task.statuses, |out, status| write_status(out, status, networks, &mut last));
+        json::list(out, &task.statuses, |out, status| {
+            write_status(out, status, networks, &mut last)
+        });
         out.extend_from_slice(&spec.tail);
         out.push(b'}');
     }
@@ -230,7 +232,7 @@ pub(crate) fn write_executor(out: &mut Vec<u8>, executor: &crate::model::Executo
     member_string(out, "name", info.name.as_deref().unwrap_or(""));
     member_string(out, "framework_id", &executor.framework_id);
     member(out, "command");
-    write_command(out, info.command.as_ref());
+    write_command(out, info.command.as_deref());
     member(out, "resources");
     executor.resources.write_summary(out);
     if let Some(role) = executor.resources.allocation_role() {
