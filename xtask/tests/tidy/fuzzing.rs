@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 9] = [
+const PARSERS: [(&str, &str); 10] = [
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),
@@ -15,6 +15,7 @@ const PARSERS: [(&str, &str); 9] = [
     ("mesos-messages: attribute text", "attributes"),
     ("mesos-messages: durations and sizes", "units"),
     ("libprocess: requests and addresses", "libprocess_request"),
+    ("http-kit: queries, headers, credentials", "http_fields"),
     ("mesos-fetcher: archives", "archive"),
     ("cluster-state: keys", "state_keys"),
 ];

@@ -3,4 +3,5 @@
 
 mod conformance;
 mod embedded;
+mod full;
 mod kill;

@@ -318,17 +318,18 @@ impl Drop for Separate {
 
 pub(crate) fn start_master(port: u16, work_dir: &Path, logs: &Path) -> Running {
     let mut command = Command::new(binary());
-    command.args(["run", "master", "--ip", "127.0.0.1", "--port", &port.to_string()]);
-    command.arg("--work_dir").arg(work_dir);
+    command.args(["run", "master", "--ip=127.0.0.1"]);
+    command.arg(format!("--port={port}")).arg(format!("--work_dir={}", work_dir.display()));
     Running::start(&mut command, logs.join("master.log"))
 }
 
 pub(crate) fn start_agent(port: u16, master: &str, work_dir: &Path, logs: &Path) -> Running {
     let mut command = Command::new(binary());
-    command.args(["run", "agent", "--ip", "127.0.0.1", "--port", &port.to_string()]);
-    command.args(["--master", master, "--work_dir"]).arg(work_dir);
-    command.arg("--runtime_dir").arg(work_dir.with_extension("run"));
-    command.args(["--resources", "cpus:4;mem:1024;disk:1024;ports:[31000-32000]"]);
+    command.args(["run", "agent", "--ip=127.0.0.1"]);
+    command.arg(format!("--port={port}")).arg(format!("--master={master}"));
+    command.arg(format!("--work_dir={}", work_dir.display()));
+    command.arg(format!("--runtime_dir={}", work_dir.with_extension("run").display()));
+    command.arg("--resources=cpus:4;mem:1024;disk:1024;ports:[31000-32000]");
     Running::start(&mut command, logs.join("agent.log"))
 }
 
