@@ -21,6 +21,22 @@ impl Exit {
     pub fn success(self) -> bool {
         self == Self::Status(0)
     }
+
+    /// Reads back what [`fmt::Display`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(status) = text.strip_prefix("exited with status ") {
+            return status.parse().ok().map(Self::Status);
+        }
+        let name = text.strip_prefix("terminated with signal ")?;
+        let (name, core) = match name.strip_suffix(" (core dumped)") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let known = |number: &i32| signal_name(*number) == Some(name);
+        let unknown = || name.strip_prefix("Unknown signal ")?.parse().ok();
+        let number = (1..=31).find(known).or_else(unknown)?;
+        Some(Self::Signal { number, core })
+    }
 }
 
 impl fmt::Display for Exit {
@@ -83,6 +99,14 @@ mod tests {
 
     fn check(exit: Exit, text: &str) {
         assert_eq!(exit.to_string(), text);
+        assert_eq!(Exit::parse(text), Some(exit));
+    }
+
+    #[test]
+    fn other_texts_are_no_ends() {
+        for text in ["", "exited with status", "exited with status x", "terminated with signal X"] {
+            assert_eq!(Exit::parse(text), None, "{text}");
+        }
     }
 
     #[test]

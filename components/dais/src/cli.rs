@@ -1,0 +1,90 @@
+//! The commands a person types.
+
+use crate::{component, task, up};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use tokio::runtime::{Builder, Runtime};
+
+/// A datacenter operating system: Mesos's and DC/OS's interfaces, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "dais", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a whole cluster on this machine.
+    ///
+    /// Runs until Ctrl-C, which ends the tasks and the cluster. After a crash, start it again on
+    /// the same data directory: it takes over the tasks that still run.
+    Up(up::Arguments),
+    /// Run one component as a process of its own.
+    ///
+    /// The flags are those of Mesos: `--name=value`, or MESOS_NAME in the environment.
+    /// `dais run master --help` lists them.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "dais run <master|agent> [--flag=value]..."
+    )]
+    Run {
+        /// `master` or `agent`, then its flags.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMPONENT")]
+        arguments: Vec<String>,
+    },
+    /// Run tasks from the command line.
+    #[command(subcommand)]
+    Task(Task),
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run one command as a task, show its states and output, exit with its status.
+    Run(Box<task::Arguments>),
+}
+
+/// Parses the arguments and does what they say.
+pub(crate) fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up(arguments) => on(Builder::new_multi_thread(), up::run(arguments)),
+        Command::Run { arguments } => component::run(&arguments),
+        Command::Task(Task::Run(arguments)) => {
+            on(Builder::new_current_thread(), task::run(*arguments))
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("dais: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs `work` on a runtime made by `builder`.
+pub(crate) fn on(
+    mut builder: Builder,
+    work: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let runtime: Runtime = builder.enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What still blocks (a lookup of a name, a write) must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_components_pass_through() {
+        let cli = Cli::try_parse_from(["dais", "run", "master", "--port=0", "--help"]).unwrap();
+        let Command::Run { arguments } = cli.command else { panic!("not run") };
+        assert_eq!(arguments, ["master", "--port=0", "--help"]);
+    }
+}

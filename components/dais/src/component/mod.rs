@@ -1,0 +1,80 @@
+//! `dais run`: a master or an agent as a process of its own, with Mesos's flags.
+
+mod agent;
+mod flags;
+mod master;
+
+use crate::cli::on;
+use anyhow::bail;
+use std::process::ExitCode;
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+const USAGE: &str = "usage: dais run <component> [--flag=value]...
+
+components:
+  master    decides what runs where (port 5050)
+  agent     runs tasks on this machine (port 5051)
+
+`dais run <component> --help` lists its flags.";
+
+/// Runs the component named first with the flags after it.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let Some((component, flags)) = arguments.split_first() else { bail!("{USAGE}") };
+    let help = flags.iter().any(|flag| flag == "--help" || flag == "-h");
+    match component.as_str() {
+        "master" if help => print!("{}", master::help()),
+        "agent" if help => print!("{}", agent::help()),
+        "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
+        "agent" => return on(Builder::new_multi_thread(), agent::run(flags.to_vec())),
+        "--help" | "-h" | "help" => println!("{USAGE}"),
+        other => bail!("there is no component '{other}'\n\n{USAGE}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logging of a component, whose flags name levels as Mesos does.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    level: String,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { level: "info".to_owned() }
+    }
+}
+
+impl Logging {
+    fn set(&mut self, level: &str) -> Result<(), String> {
+        let level = match level.to_ascii_uppercase().as_str() {
+            "TRACE" => "trace",
+            "DEBUG" => "debug",
+            "INFO" => "info",
+            "WARNING" | "WARN" => "warn",
+            "ERROR" => "error",
+            _ => return Err("expected one of DEBUG, INFO, WARNING, ERROR".to_owned()),
+        };
+        level.clone_into(&mut self.level);
+        Ok(())
+    }
+}
+
+/// Cancelled by SIGINT or SIGTERM.
+pub(crate) fn until_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}

@@ -1,0 +1,235 @@
+//! The components of `dais up`, started, watched and stopped together.
+
+use super::endpoints::Endpoints;
+use anyhow::{Context, anyhow};
+use http_kit::logging::LevelControl;
+use mesos_agent::{AgentConfig, RunningAgent};
+use mesos_master::{RunningMaster, config::MasterConfig};
+use std::{
+    collections::HashSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long registering may take before it counts as failed.
+const READY: Duration = Duration::from_secs(60);
+/// How long tasks may take to end before they are left to the next start.
+const STOP: Duration = Duration::from_secs(15);
+/// The first port that the first agent's tasks get; the range ends below ports of the system.
+const TASK_PORTS: u64 = 31_000;
+const TASK_PORT_COUNT: u64 = 1000;
+
+/// What to start.
+pub(super) struct Plan {
+    pub(super) listen: IpAddr,
+    /// The master's port, then one for each agent.
+    pub(super) ports: Vec<u16>,
+    pub(super) agents: usize,
+    pub(super) public_agents: usize,
+    pub(super) resources: Option<String>,
+    pub(super) logging: LevelControl,
+}
+
+/// A running cluster.
+pub(super) struct Cluster {
+    endpoints: Endpoints,
+    master: RunningMaster,
+    agents: Vec<RunningAgent>,
+    stop_master: CancellationToken,
+    stop_agents: CancellationToken,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Starts everything below `folder`; returns when all listen.
+    pub(super) async fn start(plan: &Plan, folder: &Path) -> anyhow::Result<Self> {
+        super::endpoints::remove(folder);
+        let (stop_master, stop_agents) = (CancellationToken::new(), CancellationToken::new());
+        let mut ports = plan.ports.iter().copied();
+        let master_dir = folder.join("master");
+        let state = cluster_state::embedded::open(master_dir.join("state.redb"))
+            .with_context(|| format!("cannot open the state in {}", master_dir.display()))?;
+        let config = MasterConfig {
+            ip: plan.listen,
+            port: ports.next().unwrap_or_default(),
+            cluster: Some("dais".to_owned()),
+            work_dir: Some(master_dir),
+            logging: plan.logging.clone(),
+            ..MasterConfig::default()
+        };
+        let master = mesos_master::start(config, state, stop_master.clone()).await?;
+
+        let memory = memory_share(plan.agents + plan.public_agents);
+        let mut agents = Vec::new();
+        for (number, port) in ports.enumerate() {
+            let public = number >= plan.agents;
+            let config = agent_config(plan, folder, number, public, port, master.address, memory)?;
+            let agent = mesos_agent::start(config, stop_agents.child_token()).await?;
+            agents.push(agent);
+        }
+        let addresses = |agents: &[RunningAgent]| {
+            agents.iter().map(|agent| agent.address.to_string()).collect()
+        };
+        let (private, public) = agents.split_at(plan.agents.min(agents.len()));
+        let endpoints = Endpoints {
+            mesos_master: master.address.to_string(),
+            agents: addresses(private),
+            public_agents: addresses(public),
+            pid: std::process::id(),
+        };
+        Ok(Self { endpoints, master, agents, stop_master, stop_agents })
+    }
+
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Waits until the master knows every agent.
+    pub(super) async fn ready(&mut self) -> anyhow::Result<()> {
+        let expected: HashSet<String> = self.agents.iter().map(|agent| agent.pid.clone()).collect();
+        let handle = self.master.handle.clone();
+        let registered = async {
+            loop {
+                let snapshot = handle.snapshot().await?;
+                let active = snapshot.agents.iter().filter(|agent| agent.active);
+                let known = active.filter(|agent| expected.contains(&*agent.pid)).count();
+                if known == expected.len() {
+                    return anyhow::Ok(());
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::select! {
+            result = timeout(READY, registered) => {
+                result.map_err(|_| anyhow!("the agents did not register within {READY:?}"))?
+            }
+            failure = self.failed() => Err(failure),
+        }
+    }
+
+    /// Resolves when a component ends by itself, with why.
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        let agents = self.agents.iter_mut().map(|agent| &mut agent.join);
+        tokio::select! {
+            result = &mut self.master.join => match result {
+                Ok(Err(error)) => anyhow::Error::new(error).context("the master failed"),
+                _ => anyhow!("the master stopped unexpectedly"),
+            },
+            result = first(agents) => match result {
+                Ok(Err(error)) => anyhow::Error::new(error).context("an agent failed"),
+                _ => anyhow!("an agent stopped unexpectedly"),
+            },
+        }
+    }
+
+    /// Ends the tasks, then the agents, then the master.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        let leaving = self.agents.into_iter().map(|agent| async {
+            agent.leave().await;
+            let _ = agent.join.await;
+        });
+        let mut tasks = tokio::task::JoinSet::new();
+        leaving.for_each(|agent| drop(tasks.spawn(agent)));
+        if timeout(STOP, tasks.join_all()).await.is_err() {
+            eprintln!("dais: tasks did not end within {STOP:?}; they run on");
+        }
+        self.stop_agents.cancel();
+        self.stop_master.cancel();
+        self.master.join.await??;
+        Ok(())
+    }
+}
+
+/// The first of several to end; never, if there are none.
+async fn first<'a, T: Future + Unpin + 'a>(futures: impl Iterator<Item = &'a mut T>) -> T::Output {
+    let mut futures: Vec<&mut T> = futures.collect();
+    std::future::poll_fn(|context| {
+        for future in &mut futures {
+            if let std::task::Poll::Ready(output) = std::pin::Pin::new(&mut **future).poll(context)
+            {
+                return std::task::Poll::Ready(output);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+fn agent_config(
+    plan: &Plan,
+    folder: &Path,
+    number: usize,
+    public: bool,
+    port: u16,
+    master: SocketAddr,
+    memory: Option<u64>,
+) -> anyhow::Result<AgentConfig> {
+    let name = match public {
+        false => format!("agent-{}", number + 1),
+        true => format!("public-agent-{}", number - plan.agents + 1),
+    };
+    let mut config = AgentConfig::new(reachable(master).to_string(), folder.join(name));
+    config.helper = std::env::current_exe().context("cannot find this program")?;
+    config.ip = plan.listen;
+    config.port = port;
+    // The random wait spreads a fleet's registrations; here there is no fleet.
+    config.registration_backoff_factor = Duration::from_millis(1);
+    config.resources = Some(match (&plan.resources, public) {
+        (Some(text), false) => text.clone(),
+        _ => resources(number, memory),
+    });
+    if public {
+        config.default_role = "slave_public".to_owned();
+        config.attributes = Some("public_ip:true".to_owned());
+    }
+    Ok(config)
+}
+
+/// A master that listens everywhere is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
+        _ => address,
+    }
+}
+
+/// All agents are on one machine: they share its memory and must not hand out one port twice.
+/// Each may use every core.
+fn resources(number: usize, memory: Option<u64>) -> String {
+    let number = u64::try_from(number).unwrap_or_default();
+    let begin = TASK_PORTS.saturating_sub(number * TASK_PORT_COUNT).max(1024);
+    let end = begin + TASK_PORT_COUNT - 1;
+    let ports = format!("ports:[{begin}-{end}]");
+    memory.map_or(ports.clone(), |memory| format!("mem:{memory};{ports}"))
+}
+
+/// Each agent's share of the memory in MiB, after what the system itself needs.
+fn memory_share(agents: usize) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? / 1024;
+    let usable = if total > 2048 { total - 1024 } else { total / 2 };
+    Some((usable / u64::try_from(agents).ok()?.max(1)).max(32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_never_share_a_port() {
+        assert_eq!(resources(0, Some(512)), "mem:512;ports:[31000-31999]");
+        assert_eq!(resources(1, None), "ports:[30000-30999]");
+    }
+
+    #[tokio::test]
+    async fn the_first_to_end_is_noticed() {
+        let mut tasks = [tokio::spawn(std::future::pending()), tokio::spawn(async { 7 })];
+        assert_eq!(first(tasks.iter_mut()).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,95 @@
+//! `endpoints.json`: what runs where, for tests, tools and people.
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt, fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+const NAME: &str = "endpoints.json";
+
+/// The addresses of a cluster, each `host:port`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Endpoints {
+    pub(crate) mesos_master: String,
+    pub(crate) agents: Vec<String>,
+    pub(crate) public_agents: Vec<String>,
+    /// The process that runs the cluster.
+    #[serde(default)]
+    pub(crate) pid: u32,
+}
+
+// === impl Endpoints ===
+
+impl Endpoints {
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Writes the file whole or not at all, and gives its path.
+    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        let (path, draft) = (folder.join(NAME), folder.join("endpoints.json.draft"));
+        let mut options = fs::File::options();
+        options.write(true).create(true).truncate(true).mode(0o644);
+        let result = options.open(&draft).and_then(|mut file| {
+            writeln!(file, "{}", self.json())?;
+            fs::rename(&draft, &path)
+        });
+        result.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(NAME);
+        let text = fs::read(&path).with_context(|| {
+            format!(
+                "no cluster runs in {} (there is no {NAME}); start one with `dais up`",
+                folder.display()
+            )
+        })?;
+        serde_json::from_slice(&text).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "  master          http://{}", self.mesos_master)?;
+        for (number, agent) in self.agents.iter().enumerate() {
+            writeln!(out, "  agent {:<9} http://{agent}", number + 1)?;
+        }
+        for (number, agent) in self.public_agents.iter().enumerate() {
+            writeln!(out, "  public agent {:<2} http://{agent}", number + 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// After a stop nothing runs where the file says.
+pub(crate) fn remove(folder: &Path) {
+    let _ = fs::remove_file(folder.join(NAME));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Endpoints::read(folder.path()).unwrap_err().to_string();
+        assert!(missing.contains("dais up"), "{missing}");
+        let endpoints = Endpoints {
+            mesos_master: "127.0.0.1:5050".into(),
+            agents: vec!["127.0.0.1:5051".into()],
+            public_agents: vec![],
+            pid: 7,
+        };
+        endpoints.write(folder.path()).unwrap();
+        assert_eq!(Endpoints::read(folder.path()).unwrap(), endpoints);
+        remove(folder.path());
+        assert!(Endpoints::read(folder.path()).is_err());
+    }
+}

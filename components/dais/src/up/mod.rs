@@ -1,0 +1,137 @@
+//! `dais up`: a whole cluster in one process.
+
+mod cluster;
+pub(crate) mod data_dir;
+pub(crate) mod endpoints;
+mod ports;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use cluster::{Cluster, Plan};
+use data_dir::DataDir;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What `dais up` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How many private agents to start.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    agents: usize,
+    /// How many public agents to start (role slave_public, attribute public_ip:true).
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    public_agents: usize,
+    /// Where state, sandboxes and endpoints.json live.
+    ///
+    /// By default $XDG_STATE_HOME/dais, or ~/.local/share/dais.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
+    listen: IpAddr,
+    /// Mesos's ports (5050, 5051, ...), or any free ones, kept for the next start.
+    #[arg(long, value_enum, default_value_t = Ports::Default)]
+    ports: Ports,
+    /// Resources of each private agent, as cpus:4;mem:1024; what it does not name is detected.
+    #[arg(long, value_name = "TEXT")]
+    resources: Option<String>,
+    /// Print the endpoints as one line of JSON when ready, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// What to log: a level, or a filter such as info,mesos_master=debug.
+    #[arg(long, default_value = "warn", value_name = "LEVEL")]
+    log_level: String,
+}
+
+/// How ports are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ports {
+    /// 5050 for the master, 5051 and up for agents.
+    Default,
+    /// Free ones, the same at every start on a data directory.
+    Auto,
+}
+
+/// Starts the cluster, waits for Ctrl-C, stops the cluster.
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let logging = crate::logging::start(&arguments.log_level)?;
+    let mut signals = Signals::new()?;
+    let path = match &arguments.data_dir {
+        Some(path) => path.clone(),
+        None => data_dir::default_path().context("name a folder with --data-dir")?,
+    };
+    let data_dir = DataDir::open(&path)?;
+    let count = 1 + arguments.agents + arguments.public_agents;
+    let ports = ports::choose(arguments.ports, arguments.listen, count, data_dir.path())?;
+    let plan = Plan {
+        listen: arguments.listen,
+        ports,
+        agents: arguments.agents,
+        public_agents: arguments.public_agents,
+        resources: arguments.resources.clone(),
+        logging,
+    };
+    let say = !arguments.json;
+    let mut cluster = Cluster::start(&plan, data_dir.path()).await?;
+    if say {
+        println!("Dais {} in {}", env!("CARGO_PKG_VERSION"), data_dir.path().display());
+        print!("{}", cluster.endpoints());
+    }
+    let ready = tokio::select! {
+        ready = cluster.ready() => Some(ready?),
+        () = signals.next() => None,
+    };
+    if ready.is_some() {
+        let file = cluster.endpoints().write(data_dir.path())?;
+        if say {
+            let seconds = started.elapsed().as_secs_f64();
+            println!("ready in {seconds:.2} s; addresses are in {}", file.display());
+            println!("Ctrl-C stops the cluster and its tasks");
+        } else {
+            println!("{}", cluster.endpoints().json());
+        }
+        tokio::select! {
+            failure = cluster.failed() => return Err(failure),
+            () = signals.next() => {}
+        }
+    }
+    if say {
+        println!("stopping; Ctrl-C again leaves the tasks running");
+    }
+    tokio::select! {
+        result = cluster.stop() => result?,
+        () = signals.next() => {}
+    }
+    endpoints::remove(data_dir.path());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What asks a cluster to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
