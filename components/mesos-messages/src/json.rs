@@ -12,6 +12,9 @@ mod cross_check;
 mod decimal;
 mod lexer;
 mod read;
+#[cfg(test)]
+mod rules;
+mod scalar;
 mod write;
 
 /// The code for each message, written by the build script.
