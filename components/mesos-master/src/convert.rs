@@ -36,6 +36,35 @@ impl Task {
             ..v1::Task::default()
         }
     }
+
+    /// The answer to a scheduler that reconciles: the last state it was told of, or the latest.
+    pub fn latest_status(&self, timestamp: f64) -> v1::TaskStatus {
+        v1::TaskStatus {
+            message: Some("Reconciliation: Latest task state".to_owned()),
+            reason: Some(v1::task_status::Reason::Reconciliation as i32),
+            ..self.current_status(self.status_update_state.unwrap_or(self.state), timestamp)
+        }
+    }
+
+    /// A status of the master about the task, with the health and the container last reported.
+    pub(crate) fn current_status(&self, state: v1::TaskState, timestamp: f64) -> v1::TaskStatus {
+        let last = self.statuses.last();
+        let container = self.statuses.iter().rev().find_map(|status| status.container.as_ref());
+        v1::TaskStatus {
+            task_id: v1::TaskId { value: self.id.to_string() },
+            state: state as i32,
+            source: Some(v1::task_status::Source::Master as i32),
+            agent_id: Some(v1::AgentId { value: self.agent_id.to_string() }),
+            executor_id: self.executor_id.as_deref().map(executor_id),
+            timestamp: Some(timestamp),
+            healthy: last.and_then(|status| status.healthy),
+            check_status: last
+                .and_then(|status| status.more.as_ref())
+                .and_then(|more| more.check_status.clone()),
+            container_status: container.map(|container| Box::new(container.to_proto())),
+            ..v1::TaskStatus::default()
+        }
+    }
 }
 
 // === impl TaskSpec ===

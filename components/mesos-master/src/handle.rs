@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use libprocess::Upid;
 use mesos_messages::v1;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +15,7 @@ use crate::{
     config::MasterConfig,
     metrics::MetricsSnapshot,
     model::{Id, OperatorEvent, Snapshot, Task},
+    wire::Incoming,
 };
 
 /// A cheap copy of the way to a running master.
@@ -134,6 +136,11 @@ pub(crate) enum Command {
     StreamClosed {
         stream_id: String,
     },
+    /// A libprocess message.
+    Message {
+        from: Upid,
+        message: Incoming,
+    },
 }
 
 // === impl EventQueue ===
@@ -221,6 +228,10 @@ impl MasterHandle {
     /// Tells that nobody reads a scheduler's stream any more.
     pub async fn stream_closed(&self, stream_id: String) -> Result<(), Stopped> {
         self.inbox.send(Command::StreamClosed { stream_id }).await.map_err(|_| Stopped)
+    }
+
+    pub(crate) async fn message(&self, from: Upid, message: Incoming) -> Result<(), Stopped> {
+        self.inbox.send(Command::Message { from, message }).await.map_err(|_| Stopped)
     }
 
     async fn ask<T>(

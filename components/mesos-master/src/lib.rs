@@ -11,11 +11,15 @@
 
 pub mod config;
 mod convert;
+pub mod core;
 mod cow;
 pub mod handle;
 pub mod http;
 pub mod metrics;
 pub mod model;
+mod owner;
+mod registrar;
 mod run;
+pub mod wire;
 
 pub use run::{MasterError, RunningMaster, run, start};

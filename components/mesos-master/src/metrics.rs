@@ -157,6 +157,12 @@ impl StateCounts {
         }
     }
 
+    pub(crate) fn add_all(&mut self, more: &Self) {
+        for (count, more) in self.0.iter_mut().zip(more.0) {
+            *count += more;
+        }
+    }
+
     pub(crate) fn remove(&mut self, state: v1::TaskState) {
         if let Some(count) = self.0.get_mut(state as usize) {
             *count = count.saturating_sub(1);

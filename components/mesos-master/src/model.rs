@@ -122,6 +122,8 @@ pub struct Framework {
 /// An executor that runs on an agent, command executors excepted.
 #[derive(Clone, Debug)]
 pub struct Executor {
+    /// Its id, as its tasks share it.
+    pub shared_id: Id,
     pub framework_id: Id,
     pub agent_id: Id,
     pub info: Arc<v1::ExecutorInfo>,

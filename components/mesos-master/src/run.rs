@@ -1,11 +1,36 @@
 //! Starting a master: state read back, sockets bound, the owner task running.
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use cluster_state::{ClusterState, StateError};
-use tokio::task::JoinHandle;
+use libprocess::{
+    Inbound, Outbox, OutboxConfig, Upid,
+    server::{Inlet, InletConfig},
+};
+use mesos_allocator::{MinAllocatable, Policy, PolicyConfig};
+use mesos_messages::v1;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::MasterConfig, handle::MasterHandle};
+use crate::{
+    config::{AllocatorKind, MasterConfig},
+    core::{MasterCore, Start},
+    handle::MasterHandle,
+    http::{self, HttpState},
+    model::MasterRecord,
+    owner::{Clock, Owner},
+    registrar, wire,
+};
+
+/// How many commands may wait for the owner.
+const INBOX: usize = 8192;
+/// How many messages may wait to be decoded.
+const INLET: usize = 4096;
+/// How many ends of links may wait for the owner.
+const EXITS: usize = 4096;
 
 /// A master that runs until its token is cancelled.
 #[derive(Debug)]
@@ -34,11 +59,75 @@ pub enum MasterError {
 
 /// Starts a master and returns when it answers requests.
 pub async fn start(
-    _config: MasterConfig,
-    _state: Arc<dyn ClusterState>,
-    _shutdown: CancellationToken,
+    config: MasterConfig,
+    state: Arc<dyn ClusterState>,
+    shutdown: CancellationToken,
 ) -> Result<RunningMaster, MasterError> {
-    Err(MasterError::Config("this build has no master yet".to_owned()))
+    let address = SocketAddr::new(config.ip, config.port);
+    let listen = |source| MasterError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    let registry = registrar::load(&*state).await?;
+    let cluster = registrar::cluster_id(&*state).await?;
+    let config = Arc::new(config);
+    let pid = Upid::new("master", advertised(&config, address));
+    let clock = Clock::start();
+    let now = clock.now();
+    let master = Arc::new(MasterRecord {
+        info: master_info(&config, &pid),
+        cluster: config.cluster.clone(),
+        start_time: now.seconds(),
+        elected_time: now.seconds(),
+    });
+    tracing::info!(%address, id = %master.info.id, %cluster, "master starts");
+
+    let (inbox, commands) = mpsc::channel(INBOX);
+    let handle = MasterHandle::new(inbox, config.clone());
+    let http = HttpState::new(handle.clone(), address)
+        .map_err(|error| MasterError::Config(error.to_string()))?;
+    let (exits_in, exits) = mpsc::channel(EXITS);
+    let (inbound, messages) = mpsc::channel(INLET);
+    let inlet = Inlet::new(InletConfig::default(), is_actor, inbound);
+
+    let mut effects = Vec::new();
+    let core = MasterCore::new(
+        Start {
+            allocator: mesos_allocator::build(policy(&config)?),
+            seed: config.seed.unwrap_or_else(rand::random),
+            config: config.clone(),
+            master,
+            now,
+            registry,
+        },
+        &mut effects,
+    );
+    let owner = Owner {
+        core,
+        clock,
+        inbox: commands,
+        exits,
+        outbox: Outbox::new(OutboxConfig::default(), exits_in),
+        state,
+        pid,
+        max_subscribers: config.max_operator_event_stream_subscribers,
+        shutdown: shutdown.clone(),
+        waiting: Default::default(),
+        write: None,
+        effects,
+        streams: Default::default(),
+        touched: Vec::new(),
+        replies: Default::default(),
+        teardowns: Default::default(),
+        next_token: 0,
+        subscribers: Vec::new(),
+        last_snapshot: Default::default(),
+        buffer: Vec::new(),
+    };
+    tokio::spawn(decode_messages(messages, handle.clone()));
+    let routes = http::routes(&Arc::new(http), inlet);
+    let join = tokio::spawn(supervise(owner, listener, routes, shutdown));
+    Ok(RunningMaster { address, handle, join })
 }
 
 /// Runs a master until `shutdown` is cancelled.
@@ -49,4 +138,104 @@ pub async fn run(
 ) -> Result<(), MasterError> {
     let running = start(config, state, shutdown).await?;
     running.join.await.map_err(|_| MasterError::Crashed)?
+}
+
+/// The owner and the server live and end together.
+async fn supervise(
+    owner: Owner,
+    listener: TcpListener,
+    routes: http_kit::Routes,
+    shutdown: CancellationToken,
+) -> Result<(), MasterError> {
+    let outbox = owner.outbox.clone();
+    let server_stop = CancellationToken::new();
+    let server = tokio::spawn(http_kit::serve(
+        listener,
+        Arc::new(routes),
+        http_kit::ServeConfig::default(),
+        server_stop.clone(),
+    ));
+    let owner = tokio::spawn(owner.run());
+    let result = owner.await.map_err(|_| MasterError::Crashed).and_then(|result| result);
+    if let Err(error) = &result {
+        tracing::error!(%error, "the master must stop");
+    }
+    shutdown.cancel();
+    server_stop.cancel();
+    outbox.close(Duration::from_millis(200)).await;
+    let _ = server.await;
+    result
+}
+
+/// Decodes messages apart from the owner, in the order they came.
+async fn decode_messages(mut messages: mpsc::Receiver<Inbound>, handle: MasterHandle) {
+    while let Some(message) = messages.recv().await {
+        let Some(incoming) = wire::decode(&message.to, &message.name, &message.body) else {
+            tracing::warn!(from = %message.from, name = message.name, "dropping a message");
+            continue;
+        };
+        if handle.message(message.from, incoming).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn is_actor(id: &str) -> bool {
+    id == http::ACTOR || id.starts_with("slave-observer(")
+}
+
+/// Where others should send to.
+fn advertised(config: &MasterConfig, bound: SocketAddr) -> SocketAddr {
+    let ip = match config.advertise_ip.unwrap_or(bound.ip()) {
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, config.advertise_port.unwrap_or(bound.port()))
+}
+
+fn master_info(config: &MasterConfig, pid: &Upid) -> v1::MasterInfo {
+    let ip = pid.address.ip();
+    let hostname = config.hostname.clone().unwrap_or_else(|| ip.to_string());
+    let number = match ip {
+        // Network byte order, whatever the machine's.
+        IpAddr::V4(ip) => u32::from_le_bytes(ip.octets()),
+        IpAddr::V6(_) => 0,
+    };
+    v1::MasterInfo {
+        id: uuid::Uuid::new_v4().to_string(),
+        ip: number,
+        port: u32::from(pid.address.port()),
+        pid: Some(pid.to_string()),
+        hostname: Some(hostname.clone()),
+        version: Some(config.version.clone()),
+        address: Some(v1::Address {
+            hostname: Some(hostname),
+            ip: Some(ip.to_string()),
+            port: i32::from(pid.address.port()),
+        }),
+        domain: config.domain.clone(),
+        capabilities: vec![v1::master_info::Capability {
+            r#type: Some(v1::master_info::capability::Type::AgentUpdate as i32),
+        }],
+    }
+}
+
+fn policy(config: &MasterConfig) -> Result<PolicyConfig, MasterError> {
+    let fault_domain = config.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
+    let priorities = config.priorities.iter().rev().zip(1..);
+    Ok(PolicyConfig {
+        policy: match config.allocator {
+            AllocatorKind::HierarchicalDrf => Policy::HierarchicalDrf,
+            AllocatorKind::StrictPriority => Policy::StrictPriority {
+                priorities: priorities.map(|(role, priority)| (role.clone(), priority)).collect(),
+            },
+        },
+        allocation_interval: config.allocation_interval,
+        min_allocatable: MinAllocatable::parse(&config.min_allocatable_resources)
+            .map_err(|error| MasterError::Config(format!("min_allocatable_resources: {error}")))?,
+        filter_gpu_resources: config.filter_gpu_resources,
+        fair_sharing_excluded: config.fair_sharing_excluded_resource_names.clone(),
+        local_region: fault_domain.map(|domain| domain.region.name.clone()),
+        weights: config.weights.clone(),
+    })
 }

@@ -1,0 +1,93 @@
+//! What the master sends over libprocess.
+use std::sync::Arc;
+
+use mesos_messages::{internal, v1};
+use prost::{Message, encoding};
+
+macro_rules! outgoing {
+    ($($name:ident($type:ident),)*) => {
+        /// A message of the master.
+        #[derive(Debug)]
+        pub enum Outgoing {
+            /// A task to an agent; the parts many tasks share are not copied into it.
+            RunTask(Box<RunTask>),
+            $($name(internal::$type),)*
+        }
+
+        impl Outgoing {
+            /// The full protobuf name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    Self::RunTask(_) => "mesos.internal.RunTaskMessage",
+                    $(Self::$name(_) => concat!("mesos.internal.", stringify!($type)),)*
+                }
+            }
+
+            /// Appends the serialized message.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    Self::RunTask(message) => message.encode(out),
+                    $(Self::$name(message) => {
+                        out.reserve(message.encoded_len());
+                        message.encode_raw(out);
+                    })*
+                }
+            }
+        }
+    };
+}
+
+outgoing! {
+    FrameworkRegistered(FrameworkRegisteredMessage),
+    FrameworkReregistered(FrameworkReregisteredMessage),
+    FrameworkError(FrameworkErrorMessage),
+    ResourceOffers(ResourceOffersMessage),
+    RescindOffer(RescindResourceOfferMessage),
+    StatusUpdate(StatusUpdateMessage),
+    ExecutorMessage(ExecutorToFrameworkMessage),
+    LostAgent(LostSlaveMessage),
+    ExitedExecutor(ExitedExecutorMessage),
+    AgentRegistered(SlaveRegisteredMessage),
+    AgentReregistered(SlaveReregisteredMessage),
+    Ping(PingSlaveMessage),
+    Shutdown(ShutdownMessage),
+    ShutdownFramework(ShutdownFrameworkMessage),
+    ShutdownExecutor(ShutdownExecutorMessage),
+    KillTask(KillTaskMessage),
+    Acknowledge(StatusUpdateAcknowledgementMessage),
+    UpdateFramework(UpdateFrameworkMessage),
+    FrameworkMessage(FrameworkToExecutorMessage),
+    ReconcileOperations(ReconcileOperationsMessage),
+    CheckpointResources(CheckpointResourcesMessage),
+}
+
+/// `RunTaskMessage`.
+#[derive(Clone, Debug)]
+pub struct RunTask {
+    pub framework: Arc<v1::FrameworkInfo>,
+    pub task: v1::TaskInfo,
+    /// `@0.0.0.0:0` for a framework connected over HTTP.
+    pub pid: Arc<str>,
+    pub resource_version: Option<v1::Uuid>,
+    pub launch_executor: bool,
+}
+
+// === impl RunTask ===
+
+impl RunTask {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encoding::message::encode(2, &*self.framework, out);
+        if !self.pid.is_empty() {
+            encoding::encode_key(3, encoding::WireType::LengthDelimited, out);
+            encoding::encode_varint(self.pid.len() as u64, out);
+            out.extend_from_slice(self.pid.as_bytes());
+        }
+        encoding::message::encode(4, &self.task, out);
+        if let Some(uuid) = &self.resource_version {
+            let version =
+                internal::ResourceVersionUuid { resource_provider_id: None, uuid: uuid.clone() };
+            encoding::message::encode(5, &version, out);
+        }
+        encoding::bool::encode(6, &self.launch_executor, out);
+    }
+}

@@ -1,0 +1,50 @@
+//! Every recorded refusal of the scheduler API, against a running master.
+use std::path::PathBuf;
+
+use crate::support::*;
+
+fn golden() -> Option<PathBuf> {
+    let folder = std::env::var_os("DAIS_GOLDEN").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden")
+    });
+    let folder = folder.join("mesos/http_running");
+    folder.is_dir().then_some(folder)
+}
+
+/// Request and answer of a recording.
+fn read(path: &PathBuf) -> (Vec<u8>, u16, String) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once(">>> REQUEST\n").unwrap();
+    let (request, rest) = rest.split_once("\n<<< RESPONSE HEAD\n").unwrap();
+    let (head, rest) = rest.split_once("\n<<< BODY").unwrap();
+    let (_, body) = rest.split_once('\n').unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let (head, payload) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut raw = head.replace('\n', "\r\n").into_bytes();
+    raw.extend_from_slice(b"\r\n\r\n");
+    raw.extend_from_slice(payload.as_bytes());
+    (raw, status, body.to_owned())
+}
+
+#[tokio::test]
+async fn recorded_refusals_are_answered_alike() {
+    let Some(folder) = golden() else {
+        println!("skipped: no recordings");
+        return;
+    };
+    let master = Master::start().await;
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("err_sched_") || !name.ends_with(".http") {
+            continue;
+        }
+        let (request, status, body) = read(&path);
+        let answer = exchange(master.address(), &request).await;
+        assert_eq!((answer.status, answer.text()), (status, body), "{name}");
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} recordings");
+}
