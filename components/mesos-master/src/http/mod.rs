@@ -29,6 +29,8 @@ mod render;
 pub mod scheduler;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 /// The id of the actor that answers all paths naming no other.

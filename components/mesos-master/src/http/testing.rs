@@ -3,10 +3,321 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use mesos_messages::{resources::Resources, v1};
+use tokio::sync::mpsc;
 
-use crate::model::{
-    ContainerStatus, Id, MasterRecord, Snapshot, Status, StatusMore, Task, TaskSpec, TaskSpecMore,
+use crate::{
+    config::MasterConfig,
+    handle::{Command, EventSubscription, MasterHandle, TeardownError},
+    metrics::MetricsSnapshot,
+    model::{
+        Agent, ContainerStatus, CowSlab, Framework, FrameworkView, Id, MasterRecord, Snapshot,
+        Status, StatusMore, Task, TaskSpec, TaskSpecMore,
+    },
 };
+
+/// An owner that holds one state for ever.
+pub(crate) fn owner(snapshot: Snapshot, config: MasterConfig) -> MasterHandle {
+    let (inbox, mut commands) = mpsc::channel(64);
+    let snapshot = Arc::new(snapshot);
+    tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Snapshot(reply) => drop(reply.send(Arc::clone(&snapshot))),
+                Command::Metrics(reply) => drop(reply.send(Arc::new(MetricsSnapshot::default()))),
+                Command::Teardown(_, reply) => {
+                    drop(reply.send(Err(TeardownError::UnknownFramework)));
+                }
+                Command::SubscribeEvents(reply) => {
+                    let (sender, events) = mpsc::channel(64);
+                    streams.push(sender);
+                    let snapshot = Arc::clone(&snapshot);
+                    drop(reply.send(EventSubscription { snapshot, events }));
+                }
+                _ => {}
+            }
+        }
+    });
+    MasterHandle::new(inbox, Arc::new(config))
+}
+
+const MASTER: &str = "bedc6304-3813-403e-82bb-25acf28dc6a5";
+
+/// The configuration of the recorded master, as far as answers show it.
+pub(crate) fn recorded_config() -> MasterConfig {
+    MasterConfig { log_dir: Some("/var/mrun/log/master".into()), ..MasterConfig::default() }
+}
+
+fn capabilities<const N: usize>(kinds: [i32; N]) -> Arc<[i32]> {
+    Arc::from(kinds)
+}
+
+fn slab<T>(values: impl IntoIterator<Item = T>) -> CowSlab<T> {
+    let mut slab = CowSlab::default();
+    for value in values {
+        slab.insert(Arc::new(value));
+    }
+    slab
+}
+
+/// An agent with what the recorded one had.
+pub(crate) fn agent(id: &str, used: &Resources) -> Agent {
+    let all = Resources::parse("cpus:2;mem:23081;disk:252899;ports:[31000-32000]", "*").unwrap();
+    #[allow(deprecated)]
+    let info = v1::AgentInfo {
+        hostname: "127.0.0.1".to_owned(),
+        port: Some(5051),
+        id: Some(v1::AgentId { value: id.to_owned() }),
+        checkpoint: Some(true),
+        ..v1::AgentInfo::default()
+    };
+    Agent {
+        id: id.into(),
+        info: Arc::new(info),
+        info_resources: all.clone(),
+        pid: "slave(1)@127.0.0.1:5051".into(),
+        version: "1.12.0".into(),
+        capabilities: capabilities([1, 2, 3, 4, 5, 6, 7, 8]),
+        registered_time: 1_795_200_906.996_169_4,
+        reregistered_time: None,
+        connected: true,
+        active: true,
+        deactivated: false,
+        total: all,
+        used: used.clone(),
+        offered: Resources::new(),
+    }
+}
+
+/// A framework like the recorded `mesos-execute`.
+pub(crate) fn framework(
+    id: &str,
+    registered: f64,
+    unregistered: f64,
+    used: Resources,
+) -> Framework {
+    use v1::framework_info::capability::Type;
+    let kinds = [
+        Type::ReservationRefinement,
+        Type::TaskKillingState,
+        Type::RevocableResources,
+        Type::PartitionAware,
+    ];
+    #[allow(deprecated)]
+    let info = v1::FrameworkInfo {
+        role: Some("*".to_owned()),
+        user: "root".to_owned(),
+        name: "mesos-execute instance".to_owned(),
+        id: Some(v1::FrameworkId { value: id.to_owned() }),
+        checkpoint: Some(false),
+        capabilities: kinds
+            .iter()
+            .map(|kind| v1::framework_info::Capability { r#type: Some(*kind as i32) })
+            .collect(),
+        ..v1::FrameworkInfo::default()
+    };
+    let registered_now = unregistered == 0.0;
+    Framework {
+        id: id.into(),
+        info: Arc::new(info),
+        pid: None,
+        active: registered_now,
+        connected: registered_now,
+        recovered: false,
+        roles: Arc::from([Id::from("*")]),
+        suppressed_roles: Arc::from([]),
+        registered_time: registered,
+        reregistered_time: registered,
+        unregistered_time: unregistered,
+        used,
+        offered: Resources::new(),
+        offer_constraints: None,
+    }
+}
+
+/// A status as recorded: state, source, time, uuid in base64, container, executor's pid.
+fn recorded_status(
+    state: v1::TaskState,
+    at: f64,
+    uuid: &str,
+    in_container: &Arc<ContainerStatus>,
+) -> Status {
+    use base64::Engine;
+    let uuid = base64::engine::general_purpose::STANDARD.decode(uuid).unwrap();
+    Status {
+        timestamp: at,
+        uuid: uuid.as_slice().try_into().ok(),
+        executor_id: Some("t".into()),
+        ..status(state, Some(Arc::clone(in_container)))
+    }
+}
+
+fn recorded_container(id: &str, pid: u32) -> Arc<ContainerStatus> {
+    let address = v1::network_info::IpAddress {
+        protocol: Some(v1::network_info::Protocol::IPv4 as i32),
+        ip_address: Some("127.0.0.1".to_owned()),
+    };
+    let network = v1::NetworkInfo { ip_addresses: vec![address], ..v1::NetworkInfo::default() };
+    Arc::new(ContainerStatus {
+        container_id: Some(Box::new(v1::ContainerId {
+            value: id.to_owned(),
+            ..v1::ContainerId::default()
+        })),
+        network_infos: Arc::from([network]),
+        cgroup_info: None,
+        executor_pid: Some(pid),
+    })
+}
+
+fn recorded_task(framework: &str, used: &Resources, statuses: Vec<Status>) -> Task {
+    let spec = TaskSpec {
+        name: "t".into(),
+        role: "*".into(),
+        resources: used.clone(),
+        user: None,
+        more: None,
+    };
+    let last = statuses.iter().rev().find(|status| status.uuid.is_some()).unwrap().clone();
+    Task {
+        id: "t".into(),
+        framework_id: framework.into(),
+        agent_id: format!("{MASTER}-S0").into(),
+        executor_id: None,
+        spec: Arc::new(spec),
+        state: last.state,
+        status_update_state: Some(last.state),
+        status_update_uuid: last.uuid,
+        statuses,
+    }
+}
+
+fn finished_statuses() -> Vec<Status> {
+    use v1::TaskState::{TaskFinished, TaskKilled, TaskRunning, TaskStarting};
+    let message = |text: &str| {
+        Some(Box::new(StatusMore { message: Some(text.into()), ..StatusMore::default() }))
+    };
+    let done = recorded_container("0e9d39d4-14a2-404b-b10e-e45f7d20f3fa", 25_879);
+    let finished =
+        recorded_status(TaskFinished, 1_795_200_913.945_518, "vWpas+nbRTykGL/psEMbFA==", &done);
+    let removed = format!("Framework {MASTER}-0000 removed");
+    vec![
+        recorded_status(TaskStarting, 1_795_200_908.832_925, "E5vwyXEVT4mZjREKQY3XmA==", &done),
+        recorded_status(TaskRunning, 1_795_200_908.837_03, "cH8g0jhHQjS6cL3AiJDjXw==", &done),
+        Status { more: message("Command exited with status 0"), ..finished },
+        Status {
+            source: Some(v1::task_status::Source::Master),
+            reason: Some(v1::task_status::Reason::FrameworkRemoved),
+            timestamp: 1_795_200_913.949_036,
+            uuid: None,
+            executor_id: None,
+            more: message(&removed),
+            ..status(TaskKilled, None)
+        },
+    ]
+}
+
+/// The state in which the original was recorded: one agent, one task that runs, one framework
+/// that has gone.
+pub(crate) fn recorded_snapshot() -> Snapshot {
+    use v1::TaskState::{TaskRunning, TaskStarting};
+    let used = Resources::parse("cpus:1;mem:128", "*").unwrap().allocated("*");
+    let (first, second) = (format!("{MASTER}-0000"), format!("{MASTER}-0001"));
+    let live = recorded_container("c0b2253a-ebf8-4865-b10c-8a72d24ce3d4", 26_116);
+    let running = vec![
+        recorded_status(TaskStarting, 1_795_200_965.152_524, "NZXEY3lJQZafm28DEGluaA==", &live),
+        recorded_status(TaskRunning, 1_795_200_965.157_055, "86ac5kcXQN+kblZGp77eZA==", &live),
+    ];
+    let finished = recorded_task(&first, &used, finished_statuses());
+    let view = |framework, tasks: Vec<Task>, completed: Vec<Task>| {
+        Arc::new(FrameworkView {
+            framework: Arc::new(framework),
+            tasks: slab(tasks),
+            unreachable_tasks: Arc::default(),
+            completed_tasks: Arc::new(completed.into_iter().map(Arc::new).collect()),
+            executors: CowSlab::default(),
+            offers: CowSlab::default(),
+        })
+    };
+    let now = framework(&second, 1_795_200_965.001_344, 0.0, used.clone());
+    let gone = framework(&first, 1_795_200_908.687_511, 1_795_200_913.949_176, Resources::new());
+    let mut snapshot = empty_snapshot();
+    snapshot.master = Arc::new(recorded_master());
+    snapshot.agents = slab([agent(&format!("{MASTER}-S0"), &used)]);
+    snapshot.frameworks = vec![view(now, vec![recorded_task(&second, &used, running)], vec![])];
+    snapshot.completed_frameworks = vec![view(gone, vec![], vec![finished])];
+    snapshot
+}
+
+fn recorded_master() -> MasterRecord {
+    use v1::master_info::capability::Type;
+    let kinds = [Type::AgentUpdate, Type::AgentDraining, Type::QuotaV2];
+    MasterRecord {
+        info: v1::MasterInfo {
+            id: MASTER.to_owned(),
+            ip: 16_777_343,
+            port: 5050,
+            pid: Some("master@127.0.0.1:5050".to_owned()),
+            hostname: Some("127.0.0.1".to_owned()),
+            version: Some("1.12.0".to_owned()),
+            address: Some(v1::Address {
+                hostname: Some("127.0.0.1".to_owned()),
+                ip: Some("127.0.0.1".to_owned()),
+                port: 5050,
+            }),
+            domain: None,
+            capabilities: kinds
+                .iter()
+                .map(|kind| v1::master_info::Capability { r#type: Some(*kind as i32) })
+                .collect(),
+        },
+        cluster: None,
+        start_time: 1_795_200_905.031_911,
+        elected_time: 1_795_200_905.033_989,
+    }
+}
+
+/// Many agents, and frameworks that run `each` tasks of one service.
+pub(crate) fn large_snapshot(frameworks: usize, each: usize, agents: usize) -> Snapshot {
+    use v1::TaskState::{TaskRunning, TaskStarting};
+    let used = Resources::parse("cpus:0.1;mem:32", "*").unwrap().allocated("*");
+    let agent_ids: Vec<Id> = (0..agents).map(|n| format!("{MASTER}-S{n}").into()).collect();
+    let network = recorded_container("x", 1).network_infos.clone();
+    let views = (0..frameworks).map(|number| {
+        let id = format!("{MASTER}-{number:04}");
+        let spec = Arc::new(TaskSpec {
+            name: "service".into(),
+            role: "*".into(),
+            resources: used.clone(),
+            user: None,
+            more: None,
+        });
+        let tasks = (0..each).map(|n| {
+            let mut container =
+                (*recorded_container(&format!("c0b2253a-ebf8-4865-b10c-{n:012}"), 7)).clone();
+            container.network_infos = network.clone();
+            let container = Arc::new(container);
+            let statuses = [TaskStarting, TaskRunning]
+                .map(|state| status(state, Some(Arc::clone(&container))));
+            Task {
+                framework_id: id.as_str().into(),
+                agent_id: agent_ids[(number * each + n) % agents].clone(),
+                ..task(&format!("service.{n}"), &spec, statuses.to_vec())
+            }
+        });
+        Arc::new(FrameworkView {
+            framework: Arc::new(framework(&id, 1.5, 0.0, used.clone())),
+            tasks: slab(tasks),
+            unreachable_tasks: Arc::default(),
+            completed_tasks: Arc::default(),
+            executors: CowSlab::default(),
+            offers: CowSlab::default(),
+        })
+    });
+    let mut snapshot = empty_snapshot();
+    snapshot.frameworks = views.collect();
+    snapshot.agents = slab(agent_ids.iter().map(|id| agent(id, &used)));
+    snapshot
+}
 
 /// A master that knows nobody.
 pub(crate) fn empty_snapshot() -> Snapshot {
