@@ -1,10 +1,28 @@
 //! Entry points for the fuzzer: foreign bytes in, no panic out.
 
-use crate::{Upid, encode, server};
+use crate::{
+    Upid, encode,
+    parser::{Parser, Step},
+    server,
+};
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-/// Reads `data` as the head of a request and treats it as the server would.
+/// Reads `data` as a connection would be read, and as the head of a request.
 pub fn request(data: &[u8]) {
+    connection(data);
+    head(data);
+}
+
+fn connection(data: &[u8]) {
+    let (mut parser, mut input) = (Parser::new(1 << 16), BytesMut::new());
+    for piece in data.chunks(data.len() / 3 + 1) {
+        input.extend_from_slice(piece);
+        while matches!(parser.step(&mut input), Step::Message(..)) {}
+    }
+}
+
+fn head(data: &[u8]) {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut slots);
     if parsed.parse(data).is_err() {

@@ -18,11 +18,14 @@ mod connection;
 mod encode;
 pub mod fuzz;
 mod outbox;
+mod parser;
 pub mod server;
+mod stream;
 mod upid;
 
 pub use encode::{EncodeError, encode};
 pub use outbox::{Outbox, OutboxConfig, OutboxStats, SendError};
+pub use stream::Rest;
 pub use upid::{Upid, UpidError};
 
 use bytes::Bytes;

@@ -1,17 +1,21 @@
 //! Incoming messages: which requests are messages, what they are answered, where they go.
 //!
-//! Peers close a connection right behind its last message. The HTTP server around an [`Inlet`]
-//! must therefore serve what it has read after the end of the stream (hyper: `half_close(true)`).
+//! Peers keep connections for messages apart from others, and close one right behind its last
+//! message. HTTP servers tend to drop what they are working on at the end of the stream, so
+//! [`Inlet::serve`] takes new connections first, and leaves them to the server around it only when
+//! something else than a message comes. Messages on other connections go to [`Inlet::receive`].
 
 use crate::{Inbound, Upid, upid::sendable};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header::USER_AGENT, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, header::USER_AGENT, request::Parts,
+};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use std::{error::Error, net::IpAddr, sync::Arc};
 use tokio::sync::mpsc;
 
-const AGENT_PREFIX: &str = "libprocess/";
-const FROM_HEADER: &str = "libprocess-from";
+pub(crate) const AGENT_PREFIX: &str = "libprocess/";
+pub(crate) const FROM_HEADER: &str = "libprocess-from";
 /// Longest message name taken; the longest of the protocol has under 60 bytes.
 pub const MAX_NAME: usize = 256;
 /// Largest message body taken unless configured otherwise.
@@ -30,7 +34,7 @@ pub struct InletConfig {
 /// Takes messages out of an HTTP server's requests and queues them for their owner.
 #[derive(Clone)]
 pub struct Inlet {
-    config: InletConfig,
+    pub(crate) config: InletConfig,
     actors: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     queue: mpsc::Sender<Inbound>,
 }
@@ -102,22 +106,32 @@ impl Inlet {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let head = head(parts.uri.path(), &parts.headers)?;
-        let from = Upid::resolve(head.from)
+        let (from, to, name) = (head.from.to_owned(), head.to, head.name.to_owned());
+        let address = self.admit(&from, &to, peer).await?;
+        let body = collect(body, self.config.max_body).await?;
+        self.deliver(Inbound { from: address, to, name, body }).await
+    }
+
+    /// Decides over a message by its head, and gives the sender's address.
+    pub(crate) async fn admit(&self, from: &str, to: &str, peer: IpAddr) -> Result<Upid, Refused> {
+        let from = Upid::resolve(from)
             .await
             .map_err(|error| broken(format!("Failed to parse the sender of a message: {error}")))?;
         if self.config.require_peer_ip_match && from.address.ip() != peer.to_canonical() {
             return Err(bad(format!("The message from {from} was sent from the address {peer}")));
         }
-        if !(self.actors)(&head.to) {
-            return Err(Refused { status: StatusCode::NOT_FOUND, reason: String::new() });
-        }
-        let body = collect(body, self.config.max_body).await?;
-        let message = Inbound { from, to: head.to, name: head.name.to_owned(), body };
-        // The receiver is gone: the actor is terminating.
-        self.queue
-            .send(message)
-            .await
-            .map_err(|_| Refused { status: StatusCode::NOT_FOUND, reason: String::new() })
+        if (self.actors)(to) { Ok(from) } else { Err(nobody()) }
+    }
+
+    /// Queues a message, waiting for room.
+    pub(crate) async fn deliver(&self, message: Inbound) -> Result<(), Refused> {
+        // Nobody at the other end of the queue: the actor is terminating.
+        self.queue.send(message).await.map_err(|_| nobody())
+    }
+
+    /// Whether queueing a message would have to wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.capacity() == 0
     }
 }
 
@@ -134,10 +148,21 @@ pub fn is_message(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Reads sender, receiver and name from the head of a message.
 pub fn head<'a>(path: &'a str, headers: &'a HeaderMap) -> Result<Head<'a>, Refused> {
+    let value = |value: Option<&'a HeaderValue>| value.map(HeaderValue::as_bytes);
+    head_of(path, value(headers.get(FROM_HEADER)), value(headers.get(USER_AGENT)))
+}
+
+/// The same from the values of `Libprocess-From` and `User-Agent`.
+pub(crate) fn head_of<'a>(
+    path: &'a str,
+    from: Option<&'a [u8]>,
+    agent: Option<&'a [u8]>,
+) -> Result<Head<'a>, Refused> {
     let Some(path) = path.strip_prefix('/') else {
         return Err(bad("The path of a message starts with '/'".to_owned()));
     };
-    let from = sender(headers)?;
+    let from = sender(from, agent)
+        .ok_or_else(|| broken("Failed to determine the sender from the headers".to_owned()))?;
     let (id, name) = path.split_once('/').unwrap_or((path, ""));
     let to = percent_decode(id)
         .filter(|id| sendable(id))
@@ -148,16 +173,11 @@ pub fn head<'a>(path: &'a str, headers: &'a HeaderMap) -> Result<Head<'a>, Refus
     Ok(Head { from, to, name })
 }
 
-fn sender(headers: &HeaderMap) -> Result<&str, Refused> {
-    let unknown = || broken("Failed to determine the sender from the request headers".to_owned());
-    let text = match headers.get(FROM_HEADER) {
-        Some(value) => value.to_str().ok().map(str::trim),
-        None => headers
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix(AGENT_PREFIX)),
-    };
-    text.ok_or_else(unknown)
+fn sender<'a>(from: Option<&'a [u8]>, agent: Option<&'a [u8]>) -> Option<&'a str> {
+    match from {
+        Some(value) => std::str::from_utf8(value).ok().map(str::trim),
+        None => std::str::from_utf8(agent?).ok()?.strip_prefix(AGENT_PREFIX),
+    }
 }
 
 /// Ids may arrive percent-encoded. `None` if an escape is incomplete or the result is not UTF-8.
@@ -189,15 +209,23 @@ where
     let collected = Box::pin(Limited::new(body, limit).collect()).await;
     collected.map(|body| body.to_bytes()).map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let reason = format!("The body of a message has at most {limit} bytes");
-            return Refused { status: StatusCode::PAYLOAD_TOO_LARGE, reason };
+            return too_large(limit);
         }
         bad(format!("Failed to read the body: {error}"))
     })
 }
 
-fn bad(reason: String) -> Refused {
+pub(crate) fn too_large(limit: usize) -> Refused {
+    let reason = format!("The body of a message has at most {limit} bytes");
+    Refused { status: StatusCode::PAYLOAD_TOO_LARGE, reason }
+}
+
+pub(crate) fn bad(reason: String) -> Refused {
     Refused { status: StatusCode::BAD_REQUEST, reason }
+}
+
+fn nobody() -> Refused {
+    Refused { status: StatusCode::NOT_FOUND, reason: String::new() }
 }
 
 fn broken(reason: String) -> Refused {
@@ -213,7 +241,7 @@ fn respond(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderValue, Request};
+    use http::Request;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

@@ -5,12 +5,19 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use libprocess::{
-    Exited, Inbound, Outbox, OutboxConfig, Upid,
+    Exited, Inbound, Outbox, OutboxConfig, Rest, Upid,
     server::{Inlet, InletConfig},
 };
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinHandle,
@@ -38,6 +45,7 @@ async fn serve(queue: usize) -> Host {
         while let Ok((stream, peer)) = listener.accept().await {
             let inlet = inlet.clone();
             tokio::spawn(async move {
+                let Some(rest) = inlet.serve(stream, peer.ip()).await else { return };
                 let service = service_fn(move |request: Request<Incoming>| {
                     let inlet = inlet.clone();
                     async move {
@@ -48,13 +56,48 @@ async fn serve(queue: usize) -> Host {
                 });
                 let connection = http1::Builder::new()
                     .pipeline_flush(true)
-                    .half_close(true)
-                    .serve_connection(TokioIo::new(stream), service);
+                    .serve_connection(TokioIo::new(Rewound(rest)), service);
                 let _ = connection.await;
             });
         }
     });
     Host { address, messages, accepting }
+}
+
+/// A stream that first gives what was read before.
+struct Rewound(Rest);
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.read.is_empty() {
+            return Pin::new(&mut self.0.stream).poll_read(cx, buffer);
+        }
+        let count = buffer.remaining().min(self.0.read.len());
+        buffer.put_slice(&self.0.read.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.stream).poll_shutdown(cx)
+    }
 }
 
 fn outbox() -> (Outbox, mpsc::Receiver<Exited>) {
@@ -213,6 +256,43 @@ async fn foreign_forms_of_a_message_are_understood() {
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answer}");
     assert!(answer.contains("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_behind_its_last_message_loses_none() {
+    let mut host = serve(1).await;
+    for round in 0..50 {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let to = Upid::new("master", host.address);
+        let mut bytes = Vec::new();
+        for number in 0..20 {
+            libprocess::encode(&mut bytes, &me(), &to, &format!("m.{round}.{number}"), b"x")
+                .unwrap();
+        }
+        stream.write_all(&bytes).await.unwrap();
+        // The answers are not read; that must not cost a message either.
+        drop(stream);
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        names.insert(receive(&mut host.messages).await.name);
+    }
+    assert_eq!(names.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_connection_may_go_on_with_plain_http() {
+    let mut host = serve(8).await;
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    let text = "POST /a/m.First HTTP/1.1\r\nLibprocess-From: x@127.0.0.1:7\r\n\r\n\
+        POST /a/m.Second HTTP/1.1\r\nLibprocess-From: x@127.0.0.1:7\r\nHost: h\r\n\
+        Connection: close\r\n\r\n";
+    stream.write_all(text.as_bytes()).await.unwrap();
+    assert_eq!(receive(&mut host.messages).await.name, "m.First");
+    assert_eq!(receive(&mut host.messages).await.name, "m.Second");
+    let mut answers = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answers)).await.unwrap().unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 202 Accepted\r\n").count(), 2, "{answers}");
 }
 
 #[test]
