@@ -10,6 +10,7 @@ use mesos_messages::{
     internal,
     time::Now,
     v1::{self, TaskState, task_status::Reason},
+    validate::ids::validate_id,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -32,12 +33,28 @@ impl Core {
             tracing::warn!(task = %task.task_id.value, "ignored a task that is not for this agent");
             return;
         }
+        if validate_id(&framework_id).is_err() {
+            tracing::warn!("ignored a task of a framework with an impossible id");
+            return;
+        }
         let pid = scheduler_pid(message.pid.as_deref());
         if !self.admit_framework(&framework_id, message.framework, pid, fx) {
             return;
         }
         let launch_executor = message.launch_executor;
-        if let Some((reason, text)) = self.refusal(&task, &message.resource_version_uuids) {
+        if let Err(text) = names_fit(&task) {
+            let update = self.agent_update(
+                now,
+                &framework_id,
+                &task.task_id.value,
+                Some(executor_id(&task)),
+                TaskState::TaskError,
+                Reason::TaskInvalid,
+                text,
+            );
+            self.stream_update(now, Arc::new(update), None, fx);
+            self.exited_if_expected(&framework_id, &task, launch_executor, fx);
+        } else if let Some((reason, text)) = self.refusal(&task, &message.resource_version_uuids) {
             self.drop_task(now, &framework_id, &task, reason, text, fx);
             self.exited_if_expected(&framework_id, &task, launch_executor, fx);
         } else if let Err(text) = self.executor_fits(&framework_id, &task, launch_executor) {
@@ -466,6 +483,14 @@ fn executor_id(task: &v1::TaskInfo) -> &str {
         Some(executor) => &executor.executor_id.value,
         None => &task.task_id.value,
     }
+}
+
+/// Ids become names of directories. A master checks them; who speaks to us may be none.
+fn names_fit(task: &v1::TaskInfo) -> Result<(), String> {
+    for id in [&task.task_id.value, executor_id(task)] {
+        validate_id(id).map_err(|error| format!("'{id}' is not a valid id: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Whether the agent would have to hold a reservation or a volume for this resource.

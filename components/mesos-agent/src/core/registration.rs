@@ -229,11 +229,13 @@ impl Core {
             (None, None) => false,
         };
         for status in reconciliation.statuses {
-            let known = self
+            let held = self
                 .frameworks
                 .get(&framework_id.value)
                 .is_some_and(|framework| framework.executor_of(&status.task_id.value).is_some());
-            if known {
+            let key = (framework_id.value.clone(), status.task_id.value.clone());
+            // What is on its way already needs no second end.
+            if held || self.streams.front(&key).is_some() {
                 continue;
             }
             let update = self.agent_update(
