@@ -44,6 +44,6 @@ pub struct FetchRequest {
     pub container_id: v1::ContainerId,
     pub uris: Vec<v1::command_info::Uri>,
     pub sandbox: PathBuf,
-    /// The user to fetch as; none: the agent's.
+    /// The user to fetch as; none: the agent's. Only root can be another than itself.
     pub user: Option<String>,
 }

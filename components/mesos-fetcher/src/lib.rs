@@ -8,10 +8,16 @@
 //! * A URI's content is foreign: an archive that tries to leave the sandbox is refused.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod config;
 mod error;
 mod fetcher;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod helper;
+mod job;
+mod uri;
+mod users;
 
 pub use config::{FetchRequest, FetcherConfig};
 pub use error::FetchError;

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match word.as_deref() {
         Some("containerizer-init") => mesos_containerizer::init::main(args),
         Some("agent") => agent(&args.filter_map(|arg| arg.into_string().ok()).collect::<Vec<_>>()),
+        Some("bench") => bench(&args.filter_map(|arg| arg.into_string().ok()).collect::<Vec<_>>()),
         Some("hog") => hog(args.next()),
         _ => ExitCode::from(64),
     }
@@ -42,7 +43,8 @@ fn agent(args: &[String]) -> ExitCode {
     );
     config.launcher =
         if launcher == "linux" { LauncherChoice::Linux } else { LauncherChoice::Posix };
-    config.cgroups_root = format!("dais-test-{}", std::process::id());
+    // Whoever takes the container over removes it.
+    config.cgroups_root = format!("dais-test-{id}");
     let container = ContainerConfig {
         container_id: v1::ContainerId { value: id.clone(), ..Default::default() },
         sandbox: base.join("sandbox"),
@@ -78,6 +80,76 @@ async fn run(config: ContainerizerConfig, container: ContainerConfig) -> String 
         Some(ended) => format!("ended {:?} {:?}", ended.status, ended.message),
         None => "error unknown".to_owned(),
     }
+}
+
+/// `bench <base dir> <launcher> <containers> <at once>`: how long containers of `true` take. Run by
+/// hand; nothing is asserted.
+fn bench(args: &[String]) -> ExitCode {
+    let [base, launcher, count, at_once] = args else {
+        return ExitCode::from(64);
+    };
+    let (Ok(count), Ok(at_once)) = (count.parse::<u32>(), at_once.parse::<u32>()) else {
+        return ExitCode::from(64);
+    };
+    let base = PathBuf::from(base);
+    let mut config = ContainerizerConfig::new(
+        base.join("run"),
+        env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+    );
+    config.launcher =
+        if launcher == "linux" { LauncherChoice::Linux } else { LauncherChoice::Posix };
+    config.cgroups_root = "dais-test-bench".to_owned();
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        return ExitCode::FAILURE;
+    };
+    runtime.block_on(async {
+        let containerizer = match Containerizer::new(config) {
+            Ok(containerizer) => containerizer,
+            Err(error) => {
+                println!("error {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let start = std::time::Instant::now();
+        let mut lanes = Vec::new();
+        for lane in 0..at_once {
+            let (containerizer, base) = (containerizer.clone(), base.clone());
+            lanes.push(tokio::spawn(async move {
+                let mut launching = Duration::ZERO;
+                for number in 0..count / at_once {
+                    let id =
+                        v1::ContainerId { value: format!("{lane}-{number}"), ..Default::default() };
+                    let sandbox = base.join(&id.value);
+                    let _ = std::fs::create_dir_all(&sandbox);
+                    let start = std::time::Instant::now();
+                    let container = ContainerConfig {
+                        container_id: id.clone(),
+                        sandbox,
+                        argv: vec!["/bin/true".to_owned()],
+                        ..ContainerConfig::default()
+                    };
+                    if let Err(error) = containerizer.launch(container).await {
+                        println!("error {error}");
+                    }
+                    launching += start.elapsed();
+                    containerizer.wait(&id).await;
+                    let _ = containerizer.remove(&id).await;
+                }
+                launching
+            }));
+        }
+        let mut launching = Duration::ZERO;
+        for lane in lanes {
+            launching += lane.await.unwrap_or_default();
+        }
+        let took = start.elapsed();
+        println!(
+            "{launcher}: {count} containers, {at_once} at once: {:.0}/s, launch {:.2} ms",
+            f64::from(count) / took.as_secs_f64(),
+            launching.as_secs_f64() * 1e3 / f64::from(count)
+        );
+        ExitCode::SUCCESS
+    })
 }
 
 /// Uses so many megabytes, then waits.

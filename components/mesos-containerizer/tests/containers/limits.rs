@@ -33,10 +33,10 @@ async fn memory_beyond_the_limit_ends_the_container_with_its_reason() {
     container.resources.mem_bytes = 48 << 20;
     let id = container.container_id.clone();
     bench.containerizer.launch(container.clone()).await.unwrap();
-    if group(&bench, "memory", &id.value).is_none() {
+    let Some(group) = group(&bench, "memory", &id.value) else {
         bench.containerizer.destroy(&id).await.unwrap();
         return;
-    }
+    };
     let ended = bench.containerizer.wait(&id).await.unwrap();
     assert_eq!(ended.reason, Some(Reason::ContainerLimitationMemory));
     let limitation = ended.limitation.unwrap();
@@ -48,7 +48,7 @@ async fn memory_beyond_the_limit_ends_the_container_with_its_reason() {
     let resource = &limitation.resources[0];
     let used = resource.scalar.as_ref().unwrap().value;
     assert!(resource.name == "mem" && used > 40.0 && used <= 48.0, "{resource:?}");
-    assert!(group(&bench, "memory", &id.value).is_none(), "the group is left");
+    assert!(!group.exists(), "the group is left");
     assert!(!output(&container, "stdout").contains("hogged"));
 }
 

@@ -27,10 +27,10 @@ fn launchers() -> Vec<(LauncherChoice, &'static str)> {
     all
 }
 
-fn containerizer(base: &Path, launcher: LauncherChoice) -> Option<Containerizer> {
+fn containerizer(base: &Path, launcher: LauncherChoice, id: &str) -> Option<Containerizer> {
     let mut config = ContainerizerConfig::new(base.join("run"), HELPER);
     config.launcher = launcher;
-    config.cgroups_root = unique("dais-test");
+    config.cgroups_root = format!("dais-test-{id}");
     config.destroy_timeout = Duration::from_secs(30);
     Containerizer::new(config).map_err(|error| println!("skipped: {error}")).ok()
 }
@@ -62,7 +62,7 @@ async fn a_container_outlives_its_agent_and_is_found_again() {
             "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 3",
         );
         assert!(!marked(&id).is_empty(), "it died with its agent");
-        let Some(containerizer) = containerizer(dir.path(), launcher) else {
+        let Some(containerizer) = containerizer(dir.path(), launcher, &id) else {
             continue;
         };
         let missing = container_id("missing");
@@ -90,7 +90,7 @@ async fn an_end_without_an_agent_is_remembered_until_removed() {
         let status = dir.path().join("run/containers").join(&id).join("status");
         eventually("the end is written down", || status.exists()).await;
         for _ in 0..2 {
-            let Some(containerizer) = containerizer(dir.path(), launcher) else {
+            let Some(containerizer) = containerizer(dir.path(), launcher, &id) else {
                 break;
             };
             let recovered = containerizer.recover(vec![container_id(&id)]).await.unwrap();
@@ -98,7 +98,7 @@ async fn an_end_without_an_agent_is_remembered_until_removed() {
             let ended = containerizer.wait(&container_id(&id)).await.unwrap();
             assert_eq!(ended.status, Some(5 << 8));
         }
-        if let Some(containerizer) = containerizer(dir.path(), launcher) {
+        if let Some(containerizer) = containerizer(dir.path(), launcher, &id) {
             containerizer.recover(vec![container_id(&id)]).await.unwrap();
             containerizer.remove(&container_id(&id)).await.unwrap();
             let recovered = containerizer.recover(vec![container_id(&id)]).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_container_nobody_knows_is_destroyed() {
         let dir = tempfile::tempdir().unwrap();
         let id = unique("unknown");
         killed_agent(dir.path(), name, &id, "(setsid sleep 1000 &); sleep 1000");
-        let Some(containerizer) = containerizer(dir.path(), launcher) else {
+        let Some(containerizer) = containerizer(dir.path(), launcher, &id) else {
             continue;
         };
         let recovered = containerizer.recover(Vec::new()).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_supervisor_that_is_killed_takes_its_container_along() {
         let dir = tempfile::tempdir().unwrap();
         let id = unique("unsupervised");
         killed_agent(dir.path(), name, &id, "sleep 1000 & sleep 1000");
-        let Some(containerizer) = containerizer(dir.path(), launcher) else {
+        let Some(containerizer) = containerizer(dir.path(), launcher, &id) else {
             continue;
         };
         containerizer.recover(vec![container_id(&id)]).await.unwrap();
@@ -159,7 +159,7 @@ async fn records_of_another_boot_or_torn_ones_are_cleared_away() {
     let text = fs::read_to_string(&config).unwrap();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     fs::write(&config, text.replace(boot.trim(), "another")).unwrap();
-    let containerizer = containerizer(dir.path(), LauncherChoice::Posix).unwrap();
+    let containerizer = containerizer(dir.path(), LauncherChoice::Posix, &id).unwrap();
     let recovered = containerizer.recover(vec![container_id(&id)]).await.unwrap();
     assert_eq!(recovered.missing, [container_id(&id)]);
     assert_eq!(fs::read_dir(containers).unwrap().count(), 0);
