@@ -96,6 +96,7 @@ impl Cache {
     /// The download failed: the entry is no more, and its file is to be removed.
     pub(crate) fn fail(&mut self, key: &Key) -> Option<PathBuf> {
         let entry = self.entries.remove(key)?;
+        self.idle.remove(&entry.last_used);
         self.used -= entry.size;
         Some(entry.file)
     }
