@@ -226,3 +226,80 @@ fn remove_below(path: &Path, deadline: Instant) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ContainerizerConfig, ResourceLimits};
+
+    fn settings(mem_megabytes: u64) -> Settings {
+        let mut config = ContainerizerConfig::new("/run", "/bin/true");
+        config.cgroups_enable_cfs = true;
+        config.pids_limit = Some(7);
+        let resources = ResourceLimits {
+            cpus: 0.5,
+            mem_bytes: mem_megabytes << 20,
+            ..ResourceLimits::default()
+        };
+        Settings::new(&config, &resources)
+    }
+
+    /// A hierarchy made of plain files, as far as version 2 has them.
+    fn plain_v2(dir: &Path) -> Hierarchies {
+        fs::create_dir(dir.join("mesos")).unwrap();
+        for group in [dir.to_owned(), dir.join("mesos")] {
+            fs::write(group.join("cgroup.controllers"), "cpu io memory pids").unwrap();
+            fs::write(group.join("cgroup.subtree_control"), "cpu memory pids").unwrap();
+        }
+        Hierarchies::detect_in("mesos", &format!("1 1 0:1 / {} rw - cgroup2 x rw", dir.display()))
+    }
+
+    #[test]
+    fn version_2_gets_its_own_files_and_units() {
+        let dir = tempfile::tempdir().unwrap();
+        let hierarchies = plain_v2(dir.path());
+        assert_eq!(hierarchies.describe().0, ["cpu", "cpuacct", "memory", "pids"]);
+        let groups = create(&hierarchies, "a", &settings(64)).unwrap();
+        let group = dir.path().join("mesos/a");
+        assert_eq!((groups.v2.as_ref(), groups.v1.len()), (Some(&group), 0));
+        let read = |file: &str| fs::read_to_string(group.join(file)).unwrap();
+        assert_eq!((read("cpu.weight"), read("cpu.max")), ("50".into(), "50000 100000".into()));
+        assert_eq!(
+            (read("memory.low"), read("memory.max")),
+            ("67108864".into(), "67108864".into())
+        );
+        assert_eq!(read("pids.max"), "7");
+        update(&groups, &settings(32)).unwrap();
+        assert_eq!(
+            (read("memory.low"), read("memory.max")),
+            ("33554432".into(), "67108864".into())
+        );
+        update(&groups, &settings(128)).unwrap();
+        assert_eq!(read("memory.max"), "134217728");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("cgroup.controllers"), "memory").unwrap();
+        let hierarchies = Hierarchies::detect_in(
+            "mesos",
+            &format!("1 1 0:1 / {} rw - cgroup2 x rw", dir.path().display()),
+        );
+        let (limited, missing) = hierarchies.describe();
+        assert_eq!(limited, Vec::<&str>::new());
+        assert!(missing.iter().any(|text| text.starts_with("memory (")), "{missing:?}");
+        assert!(missing.contains(&"cpu (no such controller)".to_owned()), "{missing:?}");
+        let groups = create(&hierarchies, "a", &settings(64)).unwrap();
+        assert_eq!(groups, Cgroups::default());
+        update(&groups, &settings(64)).unwrap();
+        remove(&groups).unwrap();
+    }
+
+    #[test]
+    fn keys_are_found_in_lines() {
+        let text = "nr_periods 5\nthrottled_time 7\nodd\n";
+        assert_eq!(find_key(text, "throttled_time"), Some(7));
+        assert_eq!(find_key(text, "odd"), None);
+    }
+}

@@ -37,9 +37,12 @@ struct Mount {
 impl Hierarchies {
     /// Looks at this machine, and makes the group `root` in each hierarchy to see whether it can.
     pub(crate) fn detect(root: &str) -> Self {
-        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        Self::detect_in(root, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    pub(super) fn detect_in(root: &str, mountinfo: &str) -> Self {
         let mut found = Self { root: root.to_owned(), ..Self::default() };
-        for mount in mounts(&mountinfo) {
+        for mount in mounts(mountinfo) {
             match mount.controllers {
                 Some(controllers) => found.add_v1(&mount.path, &controllers),
                 None => found.add_v2(&mount.path),

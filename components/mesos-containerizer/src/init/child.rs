@@ -49,8 +49,14 @@ pub(super) struct Spawned {
 
 impl<'a> Prepared<'a> {
     pub(super) fn new(plan: &'a Plan, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self, Failure> {
-        let invalid = |text: &str| format!("use '{}'", text.escape_default());
-        let c_string = |text: &str| CString::new(text).or_fail(|| invalid(text));
+        let argument = |text: &str| {
+            CString::new(text).or_fail(|| format!("use the argument '{}'", text.escape_default()))
+        };
+        // The value may be a secret.
+        let variable = |(name, value): &(String, String)| {
+            CString::new(format!("{name}={value}"))
+                .or_fail(|| format!("set the variable '{}'", name.escape_default()))
+        };
         let program = plan.argv.first().ok_or(io::ErrorKind::InvalidInput);
         let program = program.or_fail(|| "find a program: the command is empty".to_owned())?;
         let path = plan.env.iter().rev().find(|(name, _)| name == "PATH");
@@ -58,14 +64,10 @@ impl<'a> Prepared<'a> {
             plan,
             candidates: candidates(program, path.map(|(_, value)| value.as_str()))
                 .iter()
-                .map(|candidate| c_string(candidate))
+                .map(|candidate| argument(candidate))
                 .collect::<Result<_, _>>()?,
-            argv: plan.argv.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
-            envp: plan
-                .env
-                .iter()
-                .map(|(name, value)| c_string(&format!("{name}={value}")))
-                .collect::<Result<_, _>>()?,
+            argv: plan.argv.iter().map(|text| argument(text)).collect::<Result<_, _>>()?,
+            envp: plan.env.iter().map(variable).collect::<Result<_, _>>()?,
             stdout,
             stderr,
         })

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use mesos_containerizer::{LauncherChoice, ResourceLimits};
 use mesos_messages::v1::task_status::Reason;
 
-use super::support::{Bench, HELPER, benches, eventually, output};
+use super::support::{Bench, HELPER, benches, eventually, output, unique};
 
 /// The container's group in the hierarchy of `controller`, version 1; none is said.
 fn group(bench: &Bench, controller: &str, id: &str) -> Option<PathBuf> {
@@ -146,4 +146,54 @@ async fn an_unknown_container_has_no_usage() {
         assert!(bench.containerizer.update(&id, ResourceLimits::default()).await.is_err());
         assert!(bench.containerizer.status(&id).is_err());
     }
+}
+
+/// Where version 2 is mounted; none is said.
+fn version_2() -> Option<PathBuf> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let found = mountinfo.lines().find(|line| line.contains(" - cgroup2 "));
+    let path = found.and_then(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    if path.is_none() {
+        println!("skipped: cgroups of version 2 are not mounted");
+    }
+    path
+}
+
+/// The supervisor alone, with a configuration that this machine's agent would not have made: its
+/// version 2 may have no controllers.
+#[tokio::test]
+async fn a_group_of_version_2_is_entered_and_removed() {
+    let (Some(bench), Some(mount)) = (Bench::new(LauncherChoice::Linux), version_2()) else {
+        return;
+    };
+    let container = bench.shell("cat /proc/self/cgroup; sleep 0.2");
+    let id = container.container_id.clone();
+    bench.containerizer.launch(container.clone()).await.unwrap();
+    let dir = bench.dir.path().join("run/containers").join(&id.value);
+    let config = fs::read_to_string(dir.join("config")).unwrap();
+    bench.containerizer.wait(&id).await.unwrap();
+
+    let group = mount.join(unique("dais-test"));
+    if let Err(error) = fs::create_dir(&group) {
+        println!("skipped: {error}");
+        return;
+    }
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["cgroups"] = serde_json::json!({
+        "v1": [], "v2": group, "memory": null, "cpu": null, "cpuacct": null, "pids": null,
+    });
+    let copy = bench.dir.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("config"), config.to_string()).unwrap();
+    fs::remove_file(container.sandbox.join("stdout")).unwrap();
+    let supervisor =
+        std::process::Command::new(HELPER).arg("containerizer-init").arg(&copy).output().unwrap();
+    let report = String::from_utf8(supervisor.stdout).unwrap();
+    assert!(report.starts_with("ok "), "{report}");
+    // The pipe closes when the container runs, not when it has ended.
+    eventually("it has ended", || copy.join("status").exists()).await;
+    let out = output(&container, "stdout");
+    let name = group.file_name().unwrap().to_str().unwrap();
+    assert!(out.contains(&format!("0::/{name}\n")), "{out}");
+    assert!(!group.exists(), "the group is left");
 }
