@@ -27,6 +27,8 @@ use crate::{
     stats,
 };
 
+/// As in the original; names of directories may be little longer.
+const MAX_ID_BYTES: usize = 242;
 /// How often a supervisor is looked at where the kernel cannot tell of its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a supervisor that was killed is waited for.
@@ -497,7 +499,7 @@ fn check_id(id: &v1::ContainerId) -> Result<(), LaunchError> {
     let value = &id.value;
     let plain = |c: char| !c.is_control() && c != '/';
     if value.is_empty()
-        || value.len() > 200
+        || value.len() > MAX_ID_BYTES
         || value.starts_with('.')
         || value.starts_with('-')
         || !value.chars().all(plain)
@@ -529,7 +531,7 @@ mod tests {
     fn an_id_is_one_plain_path_component() {
         let id = |value: &str| v1::ContainerId { value: value.to_owned(), ..Default::default() };
         assert!(check_id(&id("c0b2253a-ebf8-4865-b10c-8a72d24ce3d4")).is_ok());
-        for wrong in ["", ".", "..", ".x", "a/b", "a\n", "--probe", &"x".repeat(201)] {
+        for wrong in ["", ".", "..", ".x", "a/b", "a\n", "--probe", &"x".repeat(MAX_ID_BYTES + 1)] {
             assert!(check_id(&id(wrong)).is_err(), "{wrong:?}");
         }
         let nested = v1::ContainerId { parent: Some(Box::new(id("p"))), ..id("c") };
