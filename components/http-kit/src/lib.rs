@@ -45,7 +45,7 @@ pub use auth::{Authentication, Credentials, Principal};
 pub use body::{Body, BodyError, read_body};
 pub use query::Params;
 pub use routes::{Endpoint, Routes};
-pub use serve::{ServeConfig, serve};
+pub use serve::{Preface, ServeConfig, serve};
 pub use service::{Reply, Service};
 
 /// A request as endpoints see it.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::Service as HyperService;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,6 +35,32 @@ pub struct ServeConfig {
     pub max_head_bytes: usize,
     /// How long requests in flight may take once shutdown was asked for.
     pub grace: Duration,
+    /// Who gets new connections first.
+    pub preface: Option<Preface>,
+}
+
+/// A connection that [`Preface`] leaves to HTTP, and what it read of it.
+pub type Prefaced = Pin<Box<dyn Future<Output = Option<(TcpStream, Bytes)>> + Send>>;
+
+/// Serves connections of another protocol on the same port, for as long as nothing else comes
+/// on them.
+#[derive(Clone)]
+pub struct Preface(Arc<dyn Fn(TcpStream, SocketAddr) -> Prefaced + Send + Sync>);
+
+impl Preface {
+    /// `serve` gives a connection back when HTTP should go on with it.
+    pub fn new<F>(serve: impl Fn(TcpStream, SocketAddr) -> F + Send + Sync + 'static) -> Preface
+    where
+        F: Future<Output = Option<(TcpStream, Bytes)>> + Send + 'static,
+    {
+        Preface(Arc::new(move |stream, peer| Box::pin(serve(stream, peer))))
+    }
+}
+
+impl std::fmt::Debug for Preface {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Preface")
+    }
 }
 
 impl Default for ServeConfig {
@@ -44,6 +71,7 @@ impl Default for ServeConfig {
             max_headers: 128,
             max_head_bytes: 256 * 1024,
             grace: Duration::from_millis(500),
+            preface: None,
         }
     }
 }
@@ -134,9 +162,20 @@ impl<S: Service> Connection<S> {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let phase = Arc::new(AtomicU8::new(IDLE));
+        let (stream, read) = match &self.config.preface {
+            None => (stream, Bytes::new()),
+            Some(Preface(serve)) => tokio::select! {
+                rest = serve(stream, peer) => match rest {
+                    Some(rest) => rest,
+                    None => return,
+                },
+                () = self.shutdown.cancelled() => return,
+            },
+        };
+        let phase = Arc::new(AtomicU8::new(if read.is_empty() { IDLE } else { HEAD }));
         let io = TokioIo::new(HeadTimeout {
             stream,
+            read,
             phase: Arc::clone(&phase),
             limit: self.config.head_timeout,
             timer: None,
@@ -212,6 +251,8 @@ const BUSY: u8 = 2;
 /// counts the silence before a head, which would cut idle links.
 struct HeadTimeout {
     stream: TcpStream,
+    /// What was read before, and comes first.
+    read: Bytes,
     phase: Arc<AtomicU8>,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -235,6 +276,11 @@ impl AsyncRead for HeadTimeout {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let count = buf.remaining().min(self.read.len());
+            buf.put_slice(&self.read.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use cluster_state::{ClusterState, StateError};
+use http_kit::{Preface, ServeConfig};
 use libprocess::{
     Inbound, Outbox, OutboxConfig, Upid,
     server::{Inlet, InletConfig},
@@ -125,8 +126,9 @@ pub async fn start(
         buffer: Vec::new(),
     };
     tokio::spawn(decode_messages(messages, handle.clone()));
+    let serving = ServeConfig { preface: Some(preface(inlet.clone())), ..Default::default() };
     let routes = http::routes(&Arc::new(http), inlet);
-    let join = tokio::spawn(supervise(owner, listener, routes, shutdown));
+    let join = tokio::spawn(supervise(owner, listener, routes, serving, shutdown));
     Ok(RunningMaster { address, handle, join })
 }
 
@@ -140,21 +142,26 @@ pub async fn run(
     running.join.await.map_err(|_| MasterError::Crashed)?
 }
 
+/// Connections with libprocess messages do not need an HTTP server.
+fn preface(inlet: Inlet) -> Preface {
+    Preface::new(move |stream, peer| {
+        let inlet = inlet.clone();
+        async move { inlet.serve(stream, peer.ip()).await.map(|rest| (rest.stream, rest.read)) }
+    })
+}
+
 /// The owner and the server live and end together.
 async fn supervise(
     owner: Owner,
     listener: TcpListener,
     routes: http_kit::Routes,
+    serving: ServeConfig,
     shutdown: CancellationToken,
 ) -> Result<(), MasterError> {
     let outbox = owner.outbox.clone();
     let server_stop = CancellationToken::new();
-    let server = tokio::spawn(http_kit::serve(
-        listener,
-        Arc::new(routes),
-        http_kit::ServeConfig::default(),
-        server_stop.clone(),
-    ));
+    let server =
+        tokio::spawn(http_kit::serve(listener, Arc::new(routes), serving, server_stop.clone()));
     let owner = tokio::spawn(owner.run());
     let result = owner.await.map_err(|_| MasterError::Crashed).and_then(|result| result);
     if let Err(error) = &result {

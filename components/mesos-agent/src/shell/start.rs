@@ -14,7 +14,7 @@ use crate::{
     core::{Core, Input, Settings},
     detect, http,
 };
-use http_kit::{ServeConfig, files::VirtualFiles, serve};
+use http_kit::{Preface, ServeConfig, files::VirtualFiles, serve};
 use libprocess::{
     Outbox, OutboxConfig, Upid,
     server::{Inlet, InletConfig},
@@ -124,11 +124,19 @@ pub(crate) async fn start(
         files,
         upid.clone(),
     );
+    let limits = ServeConfig { preface: Some(preface(inlet.clone())), ..ServeConfig::default() };
     let routes = Arc::new(http::routes(&state, inlet));
-    let serving =
-        tokio::spawn(serve(listener, routes, ServeConfig::default(), shutdown.child_token()));
+    let serving = tokio::spawn(serve(listener, routes, limits, shutdown.child_token()));
     let join = tokio::spawn(run(owner, loaded, serving, shutdown));
     Ok(Running { address, upid, handle, join })
+}
+
+/// Connections with libprocess messages do not need an HTTP server.
+fn preface(inlet: Inlet) -> Preface {
+    Preface::new(move |stream, peer| {
+        let inlet = inlet.clone();
+        async move { inlet.serve(stream, peer.ip()).await.map(|rest| (rest.stream, rest.read)) }
+    })
 }
 
 /// Recovers, then runs until the end.
