@@ -9,18 +9,14 @@ use std::{
 };
 
 use mesos_messages::v1;
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    sync::watch,
-    task::{JoinError, spawn_blocking},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use crate::{
     afterlife,
     cgroups::{self, Settings},
     checkpoint::ContainerDir,
     config::{ContainerConfig, ContainerizerConfig, ResourceLimits},
+    entry::{Container, Phase, blocking, joined, watch_over},
     error::{ContainerizerError, LaunchError},
     launch::{self, Launcher, Supervisor},
     plan::Plan,
@@ -29,8 +25,6 @@ use crate::{
 
 /// As in the original; names of directories may be little longer.
 const MAX_ID_BYTES: usize = 242;
-/// How often a supervisor is looked at where the kernel cannot tell of its end.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a supervisor that was killed is waited for.
 const KILLED_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -84,33 +78,6 @@ struct Inner {
     launcher: Launcher,
     boot_id: String,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
-}
-
-#[derive(Debug)]
-struct Container {
-    id: String,
-    dir: ContainerDir,
-    phase: watch::Sender<Phase>,
-    state: Mutex<State>,
-}
-
-/// What a container's watchers wait for.
-#[derive(Clone, Debug, PartialEq)]
-enum Phase {
-    Alive,
-    Ended(Termination),
-    /// It never ran.
-    Failed,
-}
-
-/// What is known of a container, more as its launch goes on.
-#[derive(Debug, Default)]
-struct State {
-    resources: ResourceLimits,
-    plan: Option<Arc<Plan>>,
-    supervisor: Option<Arc<Supervisor>>,
-    pid: Option<u32>,
-    destroyed: bool,
 }
 
 // === impl Containerizer ===
@@ -418,79 +385,6 @@ impl Drop for Inner {
     }
 }
 
-// === impl Container ===
-
-impl Container {
-    fn new(config: &ContainerizerConfig, id: String) -> Self {
-        Self {
-            dir: ContainerDir::of(&config.runtime_dir, &id),
-            id,
-            phase: watch::Sender::new(Phase::Alive),
-            state: Mutex::default(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn ended(&self) -> Option<Termination> {
-        let mut phase = self.phase.subscribe();
-        let ended = phase.wait_for(|phase| *phase != Phase::Alive).await.ok()?;
-        match &*ended {
-            Phase::Ended(termination) => Some(termination.clone()),
-            Phase::Alive | Phase::Failed => None,
-        }
-    }
-
-    fn signal(&self, signal: i32) {
-        let supervisor = {
-            let mut state = self.state();
-            state.destroyed = true;
-            state.supervisor.clone()
-        };
-        if *self.phase.borrow() == Phase::Alive
-            && let Some(supervisor) = supervisor
-        {
-            supervisor.signal(signal);
-        }
-    }
-}
-
-/// Until the supervisor has ended. `child`: it is ours to reap.
-async fn watch_over(container: Arc<Container>, child: Option<Child>) {
-    let supervisor = container.state().supervisor.clone();
-    if let Some(supervisor) = &supervisor {
-        end_of(supervisor).await;
-    }
-    let dir = container.dir.clone();
-    let ended = blocking(move || {
-        if let Some(mut child) = child {
-            let _ = child.wait();
-        }
-        afterlife::termination(&dir)
-    })
-    .await;
-    container.phase.send_replace(Phase::Ended(ended));
-}
-
-async fn end_of(supervisor: &Supervisor) {
-    let handle = supervisor.handle.as_ref().and_then(|handle| handle.try_clone().ok());
-    let handle = handle.and_then(|handle| {
-        // SAFETY: the descriptor is owned by what is registered, so it stays open and the same as
-        // long as that exists.
-        unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }.ok()
-    });
-    if let Some(handle) = handle
-        && handle.readable().await.is_ok()
-    {
-        return;
-    }
-    while supervisor.process.is_alive() {
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-}
-
 /// One path component, for it names directories.
 fn check_id(id: &v1::ContainerId) -> Result<(), LaunchError> {
     if id.parent.is_some() {
@@ -507,20 +401,6 @@ fn check_id(id: &v1::ContainerId) -> Result<(), LaunchError> {
         return Err(LaunchError::InvalidId(value.clone()));
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    joined(spawn_blocking(work).await)
-}
-
-/// A task that panicked panics here too; none is ever aborted but with its runtime.
-fn joined<T>(result: Result<T, JoinError>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(
-            error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string())),
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod cgroups;
 mod checkpoint;
 mod config;
 mod containerizer;
+mod entry;
 mod error;
 mod kill;
 mod launch;

@@ -116,7 +116,36 @@ fn children(pid: i32) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,80}", tail in "[0-9 ()A-Z-]{0,120}") {
+            let _ = Stat::parse(&format!("{text}{tail}"));
+        }
+
+        #[test]
+        fn descendants_are_those_from_whom_a_way_leads_to_the_root(
+            parents in proptest::collection::vec(1_i32..20, 0..20)
+        ) {
+            let table: Vec<Stat> =
+                (2..).zip(&parents).map(|(pid, ppid)| process(pid, *ppid)).collect();
+            let mut found: Vec<i32> = descendants(&table, &[2]).iter().map(|p| p.pid).collect();
+            found.sort_unstable();
+            let leads_to_root = |pid: i32| {
+                let mut at = pid;
+                (0..table.len()).any(|_| {
+                    at = table.iter().find(|p| p.pid == at).map_or(0, |p| p.ppid);
+                    at == 2
+                })
+            };
+            let expected: Vec<i32> =
+                table.iter().map(|p| p.pid).filter(|pid| *pid != 2 && leads_to_root(*pid)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     fn process(pid: i32, ppid: i32) -> Stat {
         Stat { pid, ppid, ..Stat::default() }
