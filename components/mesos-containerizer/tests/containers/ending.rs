@@ -97,6 +97,27 @@ async fn a_fork_bomb_is_put_out() {
     }
 }
 
+/// At any time there are one or two of them, and never the same: each starts the next and leaves.
+#[tokio::test]
+async fn a_chain_of_processes_is_broken() {
+    for bench in benches() {
+        let mut container = bench.shell("sh ./chain & sh ./chain & sleep 1000");
+        container.env.push(("LINKS".to_owned(), "2000".to_owned()));
+        std::fs::write(
+            container.sandbox.join("chain"),
+            "echo x; LINKS=$((LINKS - 1)); export LINKS; [ $LINKS -gt 0 ] && sh ./chain & exit",
+        )
+        .unwrap();
+        let id = container.container_id.clone();
+        bench.containerizer.launch(container.clone()).await.unwrap();
+        eventually("it is well under way", || output(&container, "stdout").len() > 60).await;
+        let ended = bench.containerizer.destroy(&id).await.unwrap().unwrap();
+        assert_eq!((ended.status, ended.message), (Some(9), None));
+        assert_eq!(marked(&id.value), Vec::<i32>::new());
+        assert!(output(&container, "stdout").len() < 8000, "it came to its own end");
+    }
+}
+
 #[tokio::test]
 async fn many_at_once_all_end() {
     for bench in benches() {
