@@ -5,6 +5,7 @@ use crate::v1;
 use crate::v1::resource::disk_info::source::Type as SourceType;
 use crate::v1::resource::reservation_info::Type as ReservationType;
 use crate::v1::value::Type;
+use crate::validate::ids::validate_role;
 
 /// More entries than this in one list are refused: merging them takes quadratic time.
 pub const MAX_RESOURCES: usize = 4096;
@@ -109,7 +110,7 @@ fn check_disk(resource: &v1::Resource) -> Check {
 /// The older format: `role` and at most one `reservation` without type and role.
 #[allow(deprecated)]
 fn check_old_reservation(resource: &v1::Resource) -> Check {
-    roles::check(resource.role())?;
+    check_role(resource.role())?;
     let Some(reservation) = &resource.reservation else { return Ok(()) };
     for (set, field) in
         [(reservation.r#type.is_some(), "type"), (reservation.role.is_some(), "role")]
@@ -139,7 +140,7 @@ fn check_reservations(resource: &v1::Resource) -> Check {
                 ));
             }
         }
-        roles::check(reservation.role())?;
+        check_role(reservation.role())?;
         if reservation.role() == "*" {
             return Err("Invalid reservation: role \"*\" cannot be reserved".to_owned());
         }
@@ -230,6 +231,10 @@ fn check_dynamic_formats_agree(
         ));
     }
     Ok(())
+}
+
+fn check_role(role: &str) -> Check {
+    validate_role(role).map_err(|error| error.to_string())
 }
 
 fn check_shared(resource: &v1::Resource) -> Check {

@@ -89,8 +89,6 @@ impl Item {
             _ => return None,
         };
         let mut item = Item::new(resource.name.as_str().into(), value);
-        item.allocation =
-            resource.allocation_info.as_ref().and_then(|info| info.role.as_deref()).map(Into::into);
         item.meta = meta_of(resource);
         (!item.is_empty()).then_some(item)
     }
@@ -133,7 +131,9 @@ impl Entry<'_> {
 #[allow(deprecated)]
 fn meta_of(resource: &v1::Resource) -> Option<std::sync::Arc<Meta>> {
     let reserved_before = resource.role.as_deref().is_some_and(|role| role != "*");
+    let allocation = resource.allocation_info.as_ref().and_then(|info| info.role.as_deref());
     let plain = resource.reservations.is_empty()
+        && allocation.is_none()
         && !reserved_before
         && resource.disk.is_none()
         && resource.provider_id.is_none()
@@ -156,6 +156,8 @@ fn meta_of(resource: &v1::Resource) -> Option<std::sync::Arc<Meta>> {
         reservations,
         disk: resource.disk.as_deref().cloned(),
         provider: resource.provider_id.as_ref().map(|id| id.value.as_str().into()),
+        allocation: allocation.map(Into::into),
+        copies: 1,
         revocable: resource.revocable.is_some(),
         shared: resource.shared.is_some(),
     }))

@@ -3,36 +3,57 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Name, Value, print, same_role};
+use super::{Name, Value, print};
 use crate::v1;
 use crate::v1::resource::disk_info::source::Type as SourceType;
 use crate::v1::resource::reservation_info::Type as ReservationType;
 use crate::v1::resource::{DiskInfo, ReservationInfo};
 
 /// What most resources do not have; shared by all that have the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Meta {
     /// The stack of reservations, outermost first; the last role owns the resource.
     pub reservations: Vec<ReservationInfo>,
     pub disk: Option<DiskInfo>,
     pub provider: Option<Arc<str>>,
+    /// Set only among entries allocated to several roles.
+    pub allocation: Option<Arc<str>>,
+    /// How many of an identical shared resource this stands for; 1 for all others.
+    pub copies: u32,
     pub revocable: bool,
     pub shared: bool,
 }
 
+impl Default for Meta {
+    fn default() -> Meta {
+        Meta {
+            reservations: Vec::new(),
+            disk: None,
+            provider: None,
+            allocation: None,
+            copies: 1,
+            revocable: false,
+            shared: false,
+        }
+    }
+}
+
 impl Meta {
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         self.reservations.is_empty()
             && self.disk.is_none()
             && self.provider.is_none()
+            && self.allocation.is_none()
             && !self.revocable
             && !self.shared
     }
 
-    fn same(&self, other: &Meta) -> bool {
+    /// All but the number of copies, and the allocation unless that matters.
+    fn same(&self, other: &Meta, with_allocation: bool) -> bool {
         self.revocable == other.revocable
             && self.shared == other.shared
             && self.provider == other.provider
+            && (!with_allocation || self.allocation == other.allocation)
             && same_reservations(&self.reservations, &other.reservations)
             && same_disk(self.disk.as_ref(), other.disk.as_ref())
     }
@@ -43,16 +64,30 @@ impl Meta {
 pub struct Item {
     pub(super) name: Name,
     pub(super) value: Value,
-    /// Set only among entries of several roles.
-    pub(super) allocation: Option<Arc<str>>,
     pub(super) meta: Option<Arc<Meta>>,
-    /// How many of an identical shared resource this stands for; 1 for all others.
-    pub(super) copies: u32,
 }
 
 impl Item {
     pub(super) fn new(name: Name, value: Value) -> Item {
-        Item { name, value, allocation: None, meta: None, copies: 1 }
+        Item { name, value, meta: None }
+    }
+
+    /// The role of this entry alone.
+    pub(super) fn own_allocation(&self) -> Option<&Arc<str>> {
+        self.meta.as_ref()?.allocation.as_ref()
+    }
+
+    pub(super) fn set_own_allocation(&mut self, role: Option<&Arc<str>>) {
+        if self.own_allocation() != role {
+            self.edit_meta(|meta| meta.allocation = role.cloned());
+        }
+    }
+
+    /// This entry in the name of that role.
+    pub(super) fn allocated_to(&self, role: Option<&Arc<str>>) -> Item {
+        let mut item = self.clone();
+        item.set_own_allocation(role);
+        item
     }
 
     pub fn name(&self) -> &Name {
@@ -106,8 +141,9 @@ impl Item {
         self.meta.as_ref().is_some_and(|meta| meta.shared)
     }
 
+    /// How many of an identical shared resource this stands for; 1 for all others.
     pub fn copies(&self) -> u32 {
-        self.copies
+        self.meta.as_ref().map_or(1, |meta| meta.copies)
     }
 
     pub fn provider_id(&self) -> Option<&str> {
@@ -115,7 +151,7 @@ impl Item {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.copies == 0 || self.value.is_empty()
+        self.copies() == 0 || self.value.is_empty()
     }
 
     pub(super) fn edit_meta(&mut self, change: impl FnOnce(&mut Meta)) {
@@ -128,13 +164,19 @@ impl Item {
     pub(super) fn same_kind(&self, other: &Item) -> bool {
         self.name == other.name
             && self.value.same_kind(&other.value)
-            && same_role(self.allocation.as_ref(), other.allocation.as_ref())
-            && same_meta(self.meta.as_ref(), other.meta.as_ref())
+            && same_meta(self.meta.as_ref(), other.meta.as_ref(), true)
     }
 
     /// Equal but for the number of copies.
     pub(super) fn same(&self, other: &Item) -> bool {
         self.same_kind(other) && self.value == other.value
+    }
+
+    /// [`Item::same`], whatever role they are allocated to.
+    pub(super) fn same_unallocated(&self, other: &Item) -> bool {
+        self.name == other.name
+            && self.value == other.value
+            && same_meta(self.meta.as_ref(), other.meta.as_ref(), false)
     }
 
     /// A resource that cannot be merged with its like nor split.
@@ -172,7 +214,7 @@ impl Item {
             return false;
         }
         if self.is_shared() {
-            return self.copies >= other.copies;
+            return self.copies() >= other.copies();
         }
         self.value.contains(&other.value)
     }
@@ -185,7 +227,8 @@ impl Item {
     /// `other` must be [`Item::addable`].
     pub(super) fn add(&mut self, other: &Item) {
         if self.is_shared() {
-            self.copies = self.copies.saturating_add(other.copies);
+            let more = other.copies();
+            self.edit_meta(|meta| meta.copies = meta.copies.saturating_add(more));
         } else {
             self.value.add(&other.value);
         }
@@ -194,7 +237,8 @@ impl Item {
     /// Takes away and says whether anything is left; `other` must be [`Item::subtractable`].
     pub(super) fn subtract(&mut self, other: &Item) -> bool {
         if self.is_shared() {
-            self.copies = self.copies.saturating_sub(other.copies);
+            let less = other.copies();
+            self.edit_meta(|meta| meta.copies = meta.copies.saturating_sub(less));
         } else {
             self.value.subtract(&other.value);
         }
@@ -217,7 +261,7 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn to_item(self) -> Item {
-        Item { allocation: self.role.cloned(), ..self.item.clone() }
+        self.item.allocated_to(self.role)
     }
 }
 
@@ -240,17 +284,20 @@ impl fmt::Display for Entry<'_> {
         };
         write!(f, "{facts}:{}", self.value)?;
         if self.is_shared() {
-            write!(f, "<{}>", self.copies)?;
+            write!(f, "<{}>", self.copies())?;
         }
         Ok(())
     }
 }
 
-fn same_meta(left: Option<&Arc<Meta>>, right: Option<&Arc<Meta>>) -> bool {
+fn same_meta(left: Option<&Arc<Meta>>, right: Option<&Arc<Meta>>, with_allocation: bool) -> bool {
     match (left, right) {
         (None, None) => true,
-        (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left.same(right),
-        _ => false,
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left.same(right, with_allocation),
+        // One whose only fact is a role, against one without any.
+        (Some(one), None) | (None, Some(one)) => {
+            !with_allocation && one.same(&Meta::default(), false)
+        }
     }
 }
 

@@ -27,6 +27,8 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 pub use check::{MAX_RESOURCES, validate};
 pub use convert::to_post_refinement;
 pub use item::{Entry, Item};
@@ -57,28 +59,87 @@ pub enum ResourceError {
     Operation(String),
 }
 
+/// Most have no more entries than this: cpus, mem, disk and ports.
+type Items = SmallVec<[Item; 4]>;
+
+#[derive(Clone, Debug, Default)]
+struct Body {
+    items: Items,
+    /// The entries are not all allocated to the same role, and say so themselves.
+    mixed: bool,
+}
+
 /// Resources that add up; see the module.
 #[derive(Clone, Default)]
 pub struct Resources {
-    /// Never holds an empty list, so that emptiness needs no allocation.
-    items: Option<Arc<Vec<Item>>>,
-    /// The role all entries are allocated to. Absent if none is, or if they differ, in which case
-    /// the entries say it themselves. So allocating to a role copies nothing.
+    /// Never holds an empty list, so that emptiness takes no memory.
+    body: Option<Arc<Body>>,
+    /// The role all entries are allocated to, so that allocating copies nothing.
     role: Option<Arc<str>>,
+}
+
+/// The entries of [`Resources`] without their role: one word.
+#[derive(Clone, Default)]
+pub struct Entries(Option<Arc<Body>>);
+
+impl Entries {
+    pub fn of(resources: &Resources) -> Entries {
+        Entries(resources.unallocated().body)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether `resources` are these very entries in memory, in whatever role; false says nothing.
+    pub fn is_same_object(&self, resources: &Resources) -> bool {
+        same_body(self.0.as_ref(), resources.body.as_ref())
+    }
+
+    /// As resources allocated to `role`.
+    pub fn allocated(&self, role: &Arc<str>) -> Resources {
+        let role = self.0.is_some().then(|| role.clone());
+        Resources { body: self.0.clone(), role }
+    }
+
+    /// As resources allocated to no role.
+    pub fn unallocated(&self) -> Resources {
+        Resources { body: self.0.clone(), role: None }
+    }
+
+    pub fn into_unallocated(self) -> Resources {
+        Resources { body: self.0, role: None }
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.unallocated().fmt(f)
+    }
+}
+
+fn same_body(left: Option<&Arc<Body>>, right: Option<&Arc<Body>>) -> bool {
+    match (left, right) {
+        (None, None) => true,
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+        _ => false,
+    }
 }
 
 impl Resources {
     pub const fn new() -> Resources {
-        Resources { items: None, role: None }
+        Resources { body: None, role: None }
     }
 
     /// Takes items that are already merged, and hoists the role if they agree on it.
-    fn from_items(mut items: Vec<Item>) -> Resources {
+    fn from_items(mut items: Items) -> Resources {
         let role = common_role(&items);
         if role.is_some() {
-            items.iter_mut().for_each(|item| item.allocation = None);
+            items.iter_mut().for_each(|item| item.set_own_allocation(None));
         }
-        Resources { items: (!items.is_empty()).then(|| Arc::new(items)), role }
+        let mixed = items.iter().any(|item| item.own_allocation().is_some());
+        let body = (!items.is_empty()).then(|| Arc::new(Body { items, mixed }));
+        Resources { body, role }
     }
 
     /// A plain scalar; nothing when the amount is not positive.
@@ -86,7 +147,7 @@ impl Resources {
         if !amount.is_positive() {
             return Resources::new();
         }
-        Resources::from_items(vec![Item::new(name.into(), Value::Scalar(amount))])
+        Resources::from_items(smallvec![Item::new(name.into(), Value::Scalar(amount))])
     }
 
     /// Plain ranges, such as ports.
@@ -94,11 +155,11 @@ impl Resources {
         if ranges.is_empty() {
             return Resources::new();
         }
-        Resources::from_items(vec![Item::new(name.into(), Value::Ranges(ranges))])
+        Resources::from_items(smallvec![Item::new(name.into(), Value::Ranges(ranges))])
     }
 
     fn slice(&self) -> &[Item] {
-        self.items.as_ref().map_or(&[], |items| items)
+        self.body.as_ref().map_or(&[], |body| &body.items)
     }
 
     pub fn iter(&self) -> Iter<'_> {
@@ -106,7 +167,7 @@ impl Resources {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.items.is_none()
+        self.body.is_none()
     }
 
     pub fn len(&self) -> usize {
@@ -120,11 +181,7 @@ impl Resources {
 
     /// [`Resources::is_same_object`] but for the role they are allocated to.
     pub fn has_same_entries(&self, other: &Resources) -> bool {
-        match (&self.items, &other.items) {
-            (None, None) => true,
-            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
-            _ => false,
-        }
+        same_body(self.body.as_ref(), other.body.as_ref())
     }
 
     /// Whether every entry of `other` is contained in an entry of this.
@@ -163,9 +220,7 @@ impl Resources {
 
     /// Whether an entry like this one is there, whatever role it is allocated to.
     pub fn has_entry(&self, wanted: &Item) -> bool {
-        self.slice()
-            .iter()
-            .any(|item| item.same(&Item { allocation: item.allocation.clone(), ..wanted.clone() }))
+        self.slice().iter().any(|item| item.same_unallocated(wanted))
     }
 
     /// The difference, if all of `other` is there.
@@ -176,57 +231,54 @@ impl Resources {
     /// The same with the role said by each entry, to meet those of other roles.
     fn lowered(&self) -> Resources {
         let Some(role) = &self.role else { return self.clone() };
-        let own = |item: &Item| Item { allocation: Some(role.clone()), ..item.clone() };
-        let items = self.slice().iter().map(own).collect();
-        Resources { items: Some(Arc::new(items)), role: None }
+        let items = self.slice().iter().map(|item| item.allocated_to(Some(role))).collect();
+        Resources { body: Some(Arc::new(Body { items, mixed: true })), role: None }
     }
 
-    /// Undoes [`Resources::lowered`] where all entries have come to agree.
+    /// Puts roles where they belong, after entries that have their own were changed.
     fn hoist(&mut self) {
-        if self.items.is_none() {
-            self.role = None;
+        match &mut self.body {
+            None => self.role = None,
+            Some(body) if body.mixed => {
+                let items = std::mem::take(&mut Arc::make_mut(body).items);
+                *self = Resources::from_items(items);
+            }
+            Some(_) => {}
         }
-        let Some(role) = common_role(self.slice()) else { return };
-        if let Some(items) = &mut self.items {
-            Arc::make_mut(items).iter_mut().for_each(|item| item.allocation = None);
-        }
-        self.role = Some(role);
     }
 
-    /// The entry must be of the same role as the rest.
+    /// The entry must be of the same role as the rest, unless they are lowered.
     fn add_item(&mut self, item: Item) {
         if item.is_empty() {
             return;
         }
-        let Some(items) = &mut self.items else {
-            self.items = Some(Arc::new(vec![item]));
-            return;
-        };
-        let items = Arc::make_mut(items);
-        match items.iter_mut().find(|mine| mine.addable(&item)) {
+        let mixed = item.own_allocation().is_some();
+        let body = Arc::make_mut(self.body.get_or_insert_default());
+        body.mixed |= mixed;
+        match body.items.iter_mut().find(|mine| mine.addable(&item)) {
             Some(mine) => mine.add(&item),
-            None => items.push(item),
+            None => body.items.push(item),
         }
     }
 
     fn subtract_item(&mut self, item: &Item) {
-        let Some(items) = &mut self.items else { return };
-        let Some(at) = items.iter().position(|mine| mine.subtractable(item)) else { return };
-        let items = Arc::make_mut(items);
+        let Some(body) = &mut self.body else { return };
+        let Some(at) = body.items.iter().position(|mine| mine.subtractable(item)) else { return };
+        let items = &mut Arc::make_mut(body).items;
         // The original fills the gap with the last entry; its texts show that order.
         if items.get_mut(at).is_some_and(|mine| !mine.subtract(item)) {
             items.swap_remove(at);
         }
         if items.is_empty() {
-            self.items = None;
+            self.body = None;
         }
     }
 }
 
 /// The role that all entries say they are allocated to.
 fn common_role(items: &[Item]) -> Option<Arc<str>> {
-    let role = items.first()?.allocation.as_ref()?;
-    items.iter().all(|item| item.allocation.as_ref() == Some(role)).then(|| role.clone())
+    let role = items.first()?.own_allocation()?;
+    items.iter().all(|item| item.own_allocation() == Some(role)).then(|| role.clone())
 }
 
 fn same_role(left: Option<&Arc<str>>, right: Option<&Arc<str>>) -> bool {
@@ -249,7 +301,7 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<Entry<'a>> {
         let item = self.items.next()?;
-        Some(Entry { item, role: item.allocation.as_ref().or(self.role) })
+        Some(Entry { item, role: item.own_allocation().or(self.role) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

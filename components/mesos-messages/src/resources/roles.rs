@@ -15,11 +15,6 @@ pub fn ancestors(role: &str) -> impl Iterator<Item = &str> {
     role.rmatch_indices('/').filter_map(|(at, _)| role.get(..at))
 }
 
-/// The original's rules for a role's name, with its words.
-pub(super) fn check(role: &str) -> Result<(), String> {
-    crate::validate::ids::validate_role(role).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,15 +26,5 @@ mod tests {
         assert!(!is_strict_subrole_of("engine", "eng"));
         assert!(is_in_subtree("eng", "eng"));
         assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a/b", "a"]);
-    }
-
-    #[test]
-    fn names() {
-        for good in ["*", "eng", "eng/prod", "a-b", "a.b"] {
-            assert_eq!(check(good), Ok(()), "{good}");
-        }
-        for bad in ["", "/a", "a/", "a//b", ".", "a/..", "a/*", "-a", "a b", "a\tb"] {
-            assert!(check(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -2,7 +2,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Item, Quantities, Ranges, ResourceError, Resources, Scalar, Set, Value, check, roles};
+use smallvec::smallvec;
+
+use super::{
+    Item, Items, Quantities, Ranges, ResourceError, Resources, Scalar, Set, Value, check, roles,
+};
 use crate::v1::resource::ReservationInfo;
 
 impl Resources {
@@ -15,9 +19,9 @@ impl Resources {
     }
 
     /// Other entries, already merged, allocated like these.
-    fn with_items(&self, items: Vec<Item>) -> Resources {
+    fn with_items(&self, items: Items) -> Resources {
         let mut resources = Resources::from_items(items);
-        if !resources.is_empty() && resources.role.is_none() {
+        if !resources.is_empty() && self.role.is_some() {
             resources.role.clone_from(&self.role);
         }
         resources
@@ -132,12 +136,12 @@ impl Resources {
 
     /// The reserved resources by owning role.
     pub fn reservations(&self) -> BTreeMap<Arc<str>, Resources> {
-        let mut groups: BTreeMap<Arc<str>, Vec<Item>> = BTreeMap::new();
+        let mut groups: BTreeMap<Arc<str>, Items> = BTreeMap::new();
         for item in self.slice() {
             let Some(role) = item.reservation_role() else { continue };
             match groups.get_mut(role) {
                 Some(group) => group.push(item.clone()),
-                None => drop(groups.insert(role.into(), vec![item.clone()])),
+                None => drop(groups.insert(role.into(), smallvec![item.clone()])),
             }
         }
         groups.into_iter().map(|(role, items)| (role, self.with_items(items))).collect()
@@ -148,9 +152,9 @@ impl Resources {
         if let Some(role) = &self.role {
             return BTreeMap::from([(role.clone(), self.clone())]);
         }
-        let mut groups: BTreeMap<Arc<str>, Vec<Item>> = BTreeMap::new();
+        let mut groups: BTreeMap<Arc<str>, Items> = BTreeMap::new();
         for item in self.slice() {
-            let Some(role) = &item.allocation else { continue };
+            let Some(role) = item.own_allocation() else { continue };
             groups.entry(role.clone()).or_default().push(item.clone());
         }
         groups.into_iter().map(|(role, items)| (role, Resources::from_items(items))).collect()
@@ -175,12 +179,11 @@ impl Resources {
     }
 
     pub fn unallocated(&self) -> Resources {
-        // A common role means that no entry has one of its own.
-        if self.role.is_some() || self.slice().iter().all(|item| item.allocation.is_none()) {
-            return Resources { items: self.items.clone(), role: None };
+        if self.body.as_ref().is_none_or(|body| !body.mixed) {
+            return Resources { body: self.body.clone(), role: None };
         }
         // Entries that differed only in their role now merge.
-        self.iter().map(|entry| Item { allocation: None, ..entry.item.clone() }).collect()
+        self.iter().map(|entry| entry.item.allocated_to(None)).collect()
     }
 
     /// Refines all of it: one more reservation on each stack.

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use super::{Item, Range, Ranges, ResourceError, Resources, check};
+use crate::json::JsonMessage;
 use crate::v1;
 use crate::v1::resource::ReservationInfo;
 use crate::v1::resource::reservation_info::Type as ReservationType;
@@ -61,7 +62,7 @@ fn from_json(array: &[serde_json::Value], default_role: &str) -> Result<Vec<v1::
     array
         .iter()
         .map(|value| {
-            let mut resource = read_json(value).map_err(|error| {
+            let mut resource = v1::Resource::from_json(value).map_err(|error| {
                 format!("Some JSON resources were not formatted properly: {error}")
             })?;
             if resource.role.is_none() && resource.reservations.is_empty() {
@@ -70,10 +71,6 @@ fn from_json(array: &[serde_json::Value], default_role: &str) -> Result<Vec<v1::
             Ok(resource)
         })
         .collect()
-}
-
-fn read_json(_: &serde_json::Value) -> Result<v1::Resource, String> {
-    Err("JSON is not read yet".to_owned())
 }
 
 fn from_simple(text: &str, default_role: &str) -> Result<Vec<v1::Resource>, String> {
@@ -243,6 +240,27 @@ mod tests {
         assert!(Resources::parse("", "*").unwrap().is_empty());
         assert!(Resources::parse("cpus:0", "*").unwrap().is_empty());
         assert_eq!(Resources::names_in("cpus:0;mem:3").unwrap(), ["cpus", "mem"]);
+    }
+
+    #[test]
+    fn reads_json() {
+        let text = r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":4}},
+            {"name":"disk","type":"SCALAR","scalar":{"value":10},"role":"eng",
+             "disk":{"source":{"type":"MOUNT","mount":{"root":"/mnt"}}}}]"#;
+        assert_eq!(
+            Resources::parse(text, "*").unwrap().to_string(),
+            "cpus:4; disk(reservations: [(STATIC,eng)])[MOUNT:/mnt]:10"
+        );
+        assert_eq!(
+            Resources::parse(text, "public").unwrap().reserved_to("public").to_string(),
+            "cpus(reservations: [(STATIC,public)]):4"
+        );
+        assert!(error("[{}]").starts_with("Some JSON resources were not formatted properly: "));
+        assert_eq!(
+            error(r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":4},"revocable":{}}]"#),
+            "Revocable resources cannot be specified at the command line; do not include a \
+             'revocable' key in the resources JSON"
+        );
     }
 
     #[test]
