@@ -1,66 +1,76 @@
 //! An agent's books: what is free, who holds what, and who refused what.
-use mesos_messages::resources::{Item, Resources};
+use mesos_messages::resources::{Entries, Item, Resources};
 use smallvec::SmallVec;
 
 use crate::amounts::Amounts;
 use crate::client::Clients;
-use crate::types::{AgentKey, AgentSpec};
+use crate::types::{AgentCapabilities, AgentKey, AgentSpec};
 
-/// Resources held by a client, allocated to its role.
+/// Resources held by a client; its role is the client's.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub client: u32,
-    pub resources: Resources,
+    pub entries: Entries,
+    pub amounts: Amounts,
 }
 
-/// A client's refusal: offers contained in `resources` are not made until `expires`.
+impl Held {
+    fn new(client: u32, resources: &Resources) -> Held {
+        Held { client, entries: Entries::of(resources), amounts: Amounts::of(resources) }
+    }
+}
+
+/// A client's refusal: offers contained in `entries` are not made until `expires`.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub client: u32,
     pub epoch: u32,
     pub expires: u64,
-    resources: Resources,
+    entries: Entries,
     /// For which state of the agent's free resources `blocks` was found.
-    checked: u64,
+    checked: u32,
     blocks: bool,
 }
 
 impl Filter {
     /// `offered` must be a function of the client and `version`.
-    fn blocks(&mut self, offered: &Resources, version: u64) -> bool {
+    fn blocks(&mut self, offered: &Entries, version: u32) -> bool {
         if self.checked != version {
-            self.blocks =
-                self.resources.has_same_entries(offered) || self.resources.contains(offered);
+            self.blocks = self.entries.contains(offered);
             self.checked = version;
         }
         self.blocks
     }
 }
 
+/// The fields a pass reads come first, close together.
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub key: AgentKey,
-    /// What nobody holds, and all that is shared.
-    pub free: Resources,
-    pub free_amounts: Amounts,
     /// Grows whenever `free` may have changed.
-    pub version: u64,
+    version: u32,
+    /// What nobody holds, and all that is shared.
+    pub free: Entries,
+    pub free_amounts: Amounts,
     /// The engine's generation in which no client could be offered what is free.
     pub settled: u64,
     pub next_expiry: u64,
-    /// One for each outstanding offer, as it was made.
-    pub offers: SmallVec<[Held; 1]>,
+    /// Sorted by client.
+    filters: Vec<Filter>,
     /// Activated and whitelisted.
     pub offerable: bool,
     /// Neither reserved, shared nor revocable resources: everything is everyone's.
     pub plain: bool,
     pub has_gpu: bool,
     pub remote: bool,
+    pub capabilities: AgentCapabilities,
     /// `free` can be kept up to date by additions; see [`Agent::recompute`].
     simple: bool,
     pub activated: bool,
-    /// Sorted by client.
-    filters: Vec<Filter>,
+    /// Another number whenever what constraints look at may have changed; never that of another.
+    pub facts: u64,
+    /// One for each outstanding offer, as it was made.
+    pub offers: SmallVec<[Held; 1]>,
     /// All else that clients hold; at most one for each client.
     pub used: Vec<Held>,
     pub spec: Box<AgentSpec>,
@@ -70,19 +80,21 @@ impl Agent {
     pub(crate) fn new(key: AgentKey, spec: AgentSpec) -> Agent {
         let mut agent = Agent {
             key,
-            free: Resources::new(),
-            free_amounts: Amounts::default(),
             version: 1,
+            free: Entries::default(),
+            free_amounts: Amounts::default(),
             settled: 0,
             next_expiry: u64::MAX,
-            offers: SmallVec::new(),
+            filters: Vec::new(),
             offerable: false,
             plain: false,
             has_gpu: false,
             remote: false,
+            capabilities: spec.capabilities,
             simple: false,
             activated: true,
-            filters: Vec::new(),
+            facts: 0,
+            offers: SmallVec::new(),
             used: Vec::new(),
             spec: Box::new(spec),
         };
@@ -90,12 +102,32 @@ impl Agent {
         agent
     }
 
+    /// Reads from each line of memory this is in, so that reading it soon after is quick. Many
+    /// such reads wait for memory together, where a pass would wait for one after the other.
+    pub(crate) fn touch(&self) -> u64 {
+        self.settled
+            ^ self.next_expiry
+            ^ self.filters.len() as u64
+            ^ self.offers.len() as u64
+            ^ self.used.len() as u64
+            ^ u64::from(self.version)
+            ^ u64::from(self.activated)
+    }
+
+    /// [`Agent::touch`] for what is behind pointers, once the agent itself is near.
+    pub(crate) fn touch_behind(&self) -> u64 {
+        let free = self.free.holders();
+        let offered = self.offers.first().map_or(0, |held| held.entries.holders());
+        let filters = self.filters.iter().step_by(2).fold(0, |sum, it| sum ^ it.expires);
+        (free ^ offered) as u64 ^ filters
+    }
+
     pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
         self.offers.iter().chain(&self.used)
     }
 
     pub(crate) fn changed(&mut self) {
-        self.version += 1;
+        self.version = self.version.wrapping_add(1);
         self.settled = 0;
     }
 
@@ -106,36 +138,45 @@ impl Agent {
             |item: &Item| !item.is_reserved() && !item.is_shared() && !item.is_revocable();
         self.plain = total.iter().all(|entry| ordinary(&entry));
         self.has_gpu = total.gpus().is_some_and(|gpus| gpus.is_positive());
+        self.capabilities = self.spec.capabilities;
         let mut held = Resources::new();
         for one in self.held() {
-            held += &one.resources.non_shared().unallocated();
+            held += &one.entries.unallocated().non_shared();
         }
         // More may be held than there is, when the agent shrank; then nothing is free.
         self.simple = total.contains(&held) && total.shared().is_empty();
-        self.free = total - &held;
-        self.free_amounts = Amounts::of(&self.free);
+        let free = total - &held;
+        self.set_free(&free);
+    }
+
+    fn set_free(&mut self, free: &Resources) {
+        self.free = Entries::of(free);
+        self.free_amounts = Amounts::of(free);
         self.changed();
     }
 
     /// Takes all that is free; the agent must be plain.
-    pub(crate) fn take_all(&mut self) -> (Resources, Amounts) {
+    pub(crate) fn take_all(&mut self) -> (Entries, Amounts) {
         self.changed();
         (std::mem::take(&mut self.free), std::mem::take(&mut self.free_amounts))
     }
 
     /// Takes some of what is free; shared resources stay free.
     pub(crate) fn take(&mut self, resources: &Resources) {
-        self.free -= &resources.non_shared();
-        self.free_amounts = Amounts::of(&self.free);
-        self.changed();
+        let left = &self.free.unallocated() - &resources.non_shared();
+        self.set_free(&left);
     }
 
     /// Makes free what was just struck off the books.
-    pub(crate) fn give_back(&mut self, resources: &Resources, amounts: &Amounts) {
+    pub(crate) fn give_back(&mut self, entries: Entries, amounts: &Amounts) {
         if !self.simple {
             return self.recompute();
         }
-        self.free += &resources.unallocated();
+        if self.free.is_empty() {
+            self.free = entries;
+        } else {
+            self.free = Entries::of(&(self.free.unallocated() + entries.into_unallocated()));
+        }
         self.free_amounts.add(amounts);
         self.changed();
     }
@@ -150,8 +191,9 @@ impl Agent {
         offered: bool,
     ) -> Option<Resources> {
         if let Some(at) = self.offer_at(client, resources) {
-            return Some(self.offers.swap_remove(at).resources);
+            return Some(self.offers.swap_remove(at).entries.into_unallocated());
         }
+        let resources = &resources.unallocated();
         let offers = self.take_offers(client);
         let used = self.take_used(client);
         let (first, second) = if offered { (offers, used) } else { (used, offers) };
@@ -172,19 +214,19 @@ impl Agent {
         };
         let (offers, used) = if offered { (first, second) } else { (second, first) };
         if !offers.is_empty() {
-            self.offers.push(Held { client, resources: offers });
+            self.offers.push(Held::new(client, &offers));
         }
         if !used.is_empty() {
-            self.used.push(Held { client, resources: used });
+            self.used.push(Held::new(client, &used));
         }
         (!struck.is_empty()).then_some(struck)
     }
 
     /// The offer that is these very resources.
-    pub(crate) fn offer_at(&self, client: u32, resources: &Resources) -> Option<usize> {
+    fn offer_at(&self, client: u32, resources: &Resources) -> Option<usize> {
         self.offers
             .iter()
-            .position(|held| held.client == client && held.resources.is_same_object(resources))
+            .position(|held| held.client == client && held.entries.is_same_object(resources))
     }
 
     fn take_offers(&mut self, client: u32) -> Resources {
@@ -192,7 +234,7 @@ impl Agent {
         self.offers.retain(|held| {
             let own = held.client == client;
             if own {
-                sum += &held.resources;
+                sum += &held.entries.unallocated();
             }
             !own
         });
@@ -201,28 +243,26 @@ impl Agent {
 
     fn take_used(&mut self, client: u32) -> Resources {
         let at = self.used.iter().position(|held| held.client == client);
-        at.map(|at| self.used.swap_remove(at).resources).unwrap_or_default()
+        at.map(|at| self.used.swap_remove(at).entries.into_unallocated()).unwrap_or_default()
     }
 
     /// Books resources as used.
     pub(crate) fn use_more(&mut self, client: u32, resources: &Resources) {
-        match self.used.iter_mut().find(|held| held.client == client) {
-            Some(held) => held.resources += resources,
-            None => self.used.push(Held { client, resources: resources.clone() }),
-        }
+        let sum = &self.take_used(client) + &resources.unallocated();
+        self.used.push(Held::new(client, &sum));
     }
 
     /// Moves resources from offered to used, as far as they are offered.
     pub(crate) fn launch(&mut self, client: u32, resources: &Resources) {
         if let Some(at) = self.offer_at(client, resources) {
             let held = self.offers.swap_remove(at);
-            return self.use_more(client, &held.resources);
+            return self.use_more(client, &held.entries.unallocated());
         }
         let offers = self.take_offers(client);
-        let left = &offers - resources;
+        let left = &offers - &resources.unallocated();
         let moved = &offers - &left;
         if !left.is_empty() {
-            self.offers.push(Held { client, resources: left });
+            self.offers.push(Held::new(client, &left));
         }
         if !moved.is_empty() {
             self.use_more(client, &moved);
@@ -241,47 +281,44 @@ impl Agent {
         self.filters.len()
     }
 
-    /// Adds a refusal of `resources` (not allocated); void and weaker ones make room.
+    /// Adds a refusal of `entries`; void and weaker ones make room.
     pub(crate) fn add_filter(
         &mut self,
         client: u32,
         epoch: u32,
         expires: u64,
-        resources: Resources,
+        entries: Entries,
         clients: &mut Clients,
     ) {
-        let start = self.filters.partition_point(|filter| filter.client < client);
-        let mut end = start;
+        let mut end = self.filters.partition_point(|filter| filter.client < client);
+        let mut more = 1;
         while let Some(filter) = self.filters.get(end).filter(|filter| filter.client == client) {
             let void = filter.epoch != epoch;
-            let weaker = filter.expires <= expires
-                && (resources.has_same_entries(&filter.resources)
-                    || resources.contains(&filter.resources));
+            let weaker = filter.expires <= expires && entries.contains(&filter.entries);
             if void || weaker {
                 self.filters.remove(end);
-                if !void && let Some(client) = clients.get_mut(client) {
-                    client.filters = client.filters.saturating_sub(1);
-                }
+                more -= i64::from(!void);
             } else {
                 end += 1;
             }
         }
-        let filter = Filter { client, epoch, expires, resources, checked: 0, blocks: false };
+        let filter = Filter { client, epoch, expires, entries, checked: 0, blocks: false };
         self.filters.insert(end, filter);
         if let Some(client) = clients.get_mut(client) {
-            client.filters += 1;
+            client.filters = client.filters.saturating_add_signed(more);
         }
         self.next_expiry = self.next_expiry.min(expires);
     }
 
     /// Whether the client refused what contains `offered`.
     pub(crate) fn is_refused(&mut self, client: u32, epoch: u32, offered: &Resources) -> bool {
-        let start = self.filters.partition_point(|filter| filter.client < client);
-        let behind = self.filters.get_mut(start..).unwrap_or_default();
-        behind
-            .iter_mut()
-            .take_while(|filter| filter.client == client)
-            .any(|filter| filter.epoch == epoch && filter.blocks(offered, self.version))
+        let offered = Entries::of(offered);
+        filters_block(&mut self.filters, client, epoch, &offered, self.version)
+    }
+
+    /// [`Agent::is_refused`] for all that is free; the agent must be plain.
+    pub(crate) fn is_free_refused(&mut self, client: u32, epoch: u32) -> bool {
+        filters_block(&mut self.filters, client, epoch, &self.free, self.version)
     }
 
     /// Marks the clients that refused all that is free; the agent must be plain.
@@ -297,27 +334,38 @@ impl Agent {
         }
     }
 
-    /// Drops the filters that are over at `now`, or all of them.
+    /// Drops the filters that are over at `now`, or all of them. Void ones go when they are over.
     pub(crate) fn drop_filters(&mut self, now: Option<u64>, clients: &mut Clients) {
         let mut next = u64::MAX;
         self.filters.retain(|filter| {
-            let client = clients.get_mut(filter.client).filter(|it| it.epoch == filter.epoch);
-            let over = now.is_none_or(|now| filter.expires < now);
-            match client {
-                Some(_) if !over => {
-                    next = next.min(filter.expires);
-                    true
-                }
-                Some(client) => {
-                    client.filters = client.filters.saturating_sub(1);
-                    false
-                }
-                None => false,
+            if now.is_some_and(|now| now <= filter.expires) {
+                next = next.min(filter.expires);
+                return true;
             }
+            let client = clients.get_mut(filter.client).filter(|it| it.epoch == filter.epoch);
+            if let Some(client) = client {
+                client.filters = client.filters.saturating_sub(1);
+            }
+            false
         });
         self.next_expiry = next;
         self.settled = 0;
     }
+}
+
+fn filters_block(
+    filters: &mut [Filter],
+    client: u32,
+    epoch: u32,
+    offered: &Entries,
+    version: u32,
+) -> bool {
+    let start = filters.partition_point(|filter| filter.client < client);
+    let behind = filters.get_mut(start..).unwrap_or_default();
+    behind
+        .iter_mut()
+        .take_while(|filter| filter.client == client)
+        .any(|filter| filter.epoch == epoch && filter.blocks(offered, version))
 }
 
 /// All agents, by dense slots that are used again.
@@ -343,6 +391,14 @@ impl Agents {
 
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Agent> {
         self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Brings agents that are about to be used nearer to the processor.
+    pub(crate) fn touch(&self, slots: impl Iterator<Item = u32> + Clone) {
+        let near = slots.clone().filter_map(|slot| self.get(slot)).map(Agent::touch);
+        let near = near.fold(0, |sum, it| sum ^ it);
+        let behind = slots.filter_map(|slot| self.get(slot)).map(Agent::touch_behind);
+        std::hint::black_box(behind.fold(near, |sum, it| sum ^ it));
     }
 
     pub(crate) fn insert(&mut self, agent: Agent) -> u32 {

@@ -1,5 +1,7 @@
 //! Amounts of scalars as whole numbers in a row, for books that are kept thousands of times a pass.
+
 use mesos_messages::resources::{Name, Quantities, Resources, Scalar, Value};
+use smallvec::SmallVec;
 
 const USUAL: [Name; 4] = [Name::CPUS, Name::MEM, Name::DISK, Name::GPUS];
 
@@ -11,10 +13,17 @@ fn usual(name: &Name) -> Option<usize> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
     usual: [i64; 4],
-    other: Vec<(Name, i64)>,
+    /// Boxed, because nearly nobody has others and agents have many of these.
+    other: Option<Box<Others>>,
 }
 
+type Others = SmallVec<[(Name, i64); 2]>;
+
 impl Amounts {
+    fn others(&self) -> &[(Name, i64)] {
+        self.other.as_ref().map_or(&[], |other| other)
+    }
+
     pub(crate) fn of(resources: &Resources) -> Amounts {
         let mut amounts = Amounts::default();
         for entry in resources {
@@ -28,10 +37,13 @@ impl Amounts {
     pub(crate) fn add_one(&mut self, name: &Name, amount: i64) {
         match usual(name).and_then(|at| self.usual.get_mut(at)) {
             Some(sum) => *sum = sum.saturating_add(amount),
-            None => match self.other.iter_mut().find(|(mine, _)| mine == name) {
-                Some((_, sum)) => *sum = sum.saturating_add(amount),
-                None => self.other.push((name.clone(), amount)),
-            },
+            None => {
+                let other = self.other.get_or_insert_default();
+                match other.iter_mut().find(|(mine, _)| mine == name) {
+                    Some((_, sum)) => *sum = sum.saturating_add(amount),
+                    None => other.push((name.clone(), amount)),
+                }
+            }
         }
     }
 
@@ -39,23 +51,23 @@ impl Amounts {
         for (sum, more) in self.usual.iter_mut().zip(more.usual) {
             *sum = sum.saturating_add(more);
         }
-        more.other.iter().for_each(|(name, amount)| self.add_one(name, *amount));
+        more.others().iter().for_each(|(name, amount)| self.add_one(name, *amount));
     }
 
     pub(crate) fn subtract(&mut self, less: &Amounts) {
         for (sum, less) in self.usual.iter_mut().zip(less.usual) {
             *sum = sum.saturating_sub(less);
         }
-        less.other.iter().for_each(|(name, amount)| self.add_one(name, -amount));
-        if !less.other.is_empty() {
-            self.other.retain(|(_, amount)| *amount != 0);
+        less.others().iter().for_each(|(name, amount)| self.add_one(name, -amount));
+        if let (Some(other), Some(_)) = (&mut self.other, &less.other) {
+            other.retain(|(_, amount)| *amount != 0);
         }
     }
 
     pub(crate) fn quantities(&self) -> Quantities {
         let mut sums = Quantities::default();
         let usual = USUAL.iter().zip(&self.usual);
-        let other = self.other.iter().map(|(name, amount)| (name, amount));
+        let other = self.others().iter().map(|(name, amount)| (name, amount));
         for (name, amount) in usual.chain(other) {
             sums.add(name, Scalar::from_millis(*amount));
         }
@@ -79,8 +91,11 @@ impl Scale {
         for ((over_one, name), amount) in scale.usual.iter_mut().zip(&USUAL).zip(total.usual) {
             *over_one = over(name, amount);
         }
-        scale.other =
-            total.other.iter().map(|(name, amount)| (name.clone(), over(name, *amount))).collect();
+        scale.other = total
+            .others()
+            .iter()
+            .map(|(name, amount)| (name.clone(), over(name, *amount)))
+            .collect();
         scale
     }
 
@@ -90,7 +105,7 @@ impl Scale {
         for (amount, over) in amounts.usual.iter().zip(self.usual) {
             share = share.max(*amount as f64 * over);
         }
-        for (name, amount) in &amounts.other {
+        for (name, amount) in amounts.others() {
             let over = self.other.iter().find(|(mine, _)| mine == name).map_or(0.0, |(_, it)| *it);
             share = share.max(*amount as f64 * over);
         }
@@ -148,16 +163,20 @@ impl MinAllocatable {
         Ok(MinAllocatable::new(alternatives?))
     }
 
-    /// `amounts` must be those of `resources`; passed along because they are known.
-    pub(crate) fn is_met(&self, amounts: &Amounts, resources: &Resources) -> bool {
-        self.0.is_empty() || self.0.iter().any(|alternative| alternative.is_met(amounts, resources))
+    /// `amounts` must be those of `resources`, which are seldom needed.
+    pub(crate) fn is_met(&self, amounts: &Amounts, resources: impl Fn() -> Resources) -> bool {
+        self.0.is_empty()
+            || self.0.iter().any(|alternative| alternative.is_met(amounts, &resources))
     }
 }
 
 impl Alternative {
-    fn is_met(&self, amounts: &Amounts, resources: &Resources) -> bool {
+    fn is_met(&self, amounts: &Amounts, resources: impl Fn() -> Resources) -> bool {
         amounts.usual.iter().zip(self.usual).all(|(have, want)| *have >= want)
-            && self.other.iter().all(|(name, want)| count(resources, name) >= *want)
+            && (self.other.is_empty() || {
+                let resources = resources();
+                self.other.iter().all(|(name, want)| count(&resources, name) >= *want)
+            })
     }
 }
 
@@ -181,7 +200,7 @@ mod tests {
     fn met(min: &str, resources: &str) -> bool {
         let resources = Resources::parse(resources, "*").unwrap();
         let min = MinAllocatable::parse(min).unwrap();
-        min.is_met(&Amounts::of(&resources), &resources)
+        min.is_met(&Amounts::of(&resources), || resources.clone())
     }
 
     #[test]
@@ -204,7 +223,7 @@ mod tests {
             ("zone".to_owned(), mesos_messages::v1::value::Scalar { value: 1.0 }),
         ]))]);
         let resources = |text: &str| Resources::parse(text, "*").unwrap();
-        let met = |text: &str| min.is_met(&Amounts::of(&resources(text)), &resources(text));
+        let met = |text: &str| min.is_met(&Amounts::of(&resources(text)), || resources(text));
         assert!(met("ports:[1-2];zone:{a}"));
         assert!(!met("ports:[1-1];zone:{a}"));
         assert!(!met("ports:[1-2]"));

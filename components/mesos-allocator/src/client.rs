@@ -11,11 +11,13 @@ pub(crate) struct Rank {
     /// The bits of a share, which for numbers not below zero are ordered like them.
     share: u64,
     count: u64,
+    /// Among equals, the order of registration.
+    tie: u32,
 }
 
 impl Rank {
-    pub(crate) fn new(share: f64, count: u64) -> Rank {
-        Rank { share: share.max(0.0).to_bits(), count }
+    pub(crate) fn new(share: f64, count: u64, tie: u32) -> Rank {
+        Rank { share: share.max(0.0).to_bits(), count, tie }
     }
 }
 
@@ -27,12 +29,11 @@ pub(crate) struct Load {
     pub count: u64,
 }
 
-/// What an agent may hold back from a client, until the constraints change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Unknown,
-    Fits,
-    Excluded,
+/// Whether constraints keep an agent from a client, and for which facts of the agent that holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verdict {
+    pub facts: u64,
+    pub excluded: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub(crate) struct Client {
     pub filters: u64,
     /// How many entries of agents' books are its own.
     pub holdings: u32,
-    pub min_allocatable: Option<MinAllocatable>,
+    pub min_allocatable: Option<Box<MinAllocatable>>,
     pub constraints: Option<Arc<OfferConstraints>>,
     /// By agent.
     pub verdicts: Vec<Verdict>,
@@ -127,8 +128,10 @@ impl Clients {
         self.list.get_mut(id as usize)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Client> {
-        self.list.iter_mut()
+    /// Brings a client that is about to be used nearer to the processor.
+    pub(crate) fn touch(&self, id: u32) {
+        let touched = self.get(id).map(|it| it.load.count ^ it.filters ^ u64::from(it.epoch));
+        std::hint::black_box(touched);
     }
 
     pub(crate) fn rank(&self, id: u32) -> Rank {

@@ -90,6 +90,19 @@ pub trait Allocator: Send {
         now: Duration,
     );
 
+    /// [`Allocator::recover`] for many at once, as when a framework declines several offers.
+    fn recover_all(
+        &mut self,
+        framework: FrameworkKey,
+        resources: &[(AgentKey, Resources)],
+        refuse: Option<Duration>,
+        now: Duration,
+    ) {
+        for (agent, resources) in resources {
+            self.recover(framework, *agent, resources, refuse, now);
+        }
+    }
+
     /// An operation changed offered resources and with them the agent's total.
     fn convert(
         &mut self,

@@ -1,4 +1,5 @@
 //! The tree of roles, its charges, and the order in which roles are asked.
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,11 +55,6 @@ impl Node {
             client_order: Vec::new(),
             unsorted: false,
         }
-    }
-
-    /// The last component, by which siblings with equal ranks are ordered.
-    fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
     }
 
     pub(crate) fn is_nested(&self) -> bool {
@@ -291,7 +287,7 @@ impl Tree {
                     order.push(OWN);
                 }
             }
-            order.sort_unstable_by(|left, right| self.key(id, *left).cmp(&self.key(id, *right)));
+            order.sort_unstable_by(|left, right| self.compare(id, *left, *right));
             if let Some(node) = self.get_mut(id) {
                 node.order = order;
             }
@@ -304,18 +300,25 @@ impl Tree {
     fn rank(&mut self, id: u32) {
         let Some(node) = self.nodes.get_mut(id as usize) else { return };
         let share = self.scale.dominant_share(&node.sub.amounts) / node.weight;
-        node.rank = Rank::new(share, node.sub.count);
+        node.rank = Rank::new(share, node.sub.count, 0);
         if !node.children.is_empty() {
-            node.own_rank = Rank::new(self.scale.dominant_share(&node.own.amounts), node.own.count);
+            node.own_rank =
+                Rank::new(self.scale.dominant_share(&node.own.amounts), node.own.count, 0);
         }
     }
 
-    /// Where an entry of `parent`'s order stands in it.
+    /// The order of two entries of `parent`.
+    fn compare(&self, parent: u32, left: u32, right: u32) -> Ordering {
+        let (left, right) = (self.key(parent, left), self.key(parent, right));
+        left.0.cmp(&right.0).then_with(|| name(left.1).cmp(name(right.1)))
+    }
+
+    /// Where an entry of `parent`'s order stands in it: by rank, then by its path's end.
     fn key(&self, parent: u32, entry: u32) -> (Rank, &str) {
         if entry == OWN {
             return (self.get(parent).map_or(Rank::default(), |node| node.own_rank), ".");
         }
-        self.get(entry).map_or((Rank::default(), ""), |node| (node.rank, node.name()))
+        self.get(entry).map_or((Rank::default(), ""), |node| (node.rank, &node.path))
     }
 
     /// Moves the role, and those above it, to where they belong after a charge.
@@ -338,9 +341,9 @@ impl Tree {
         let Some(node) = self.get_mut(parent) else { return };
         let mut order = std::mem::take(&mut node.order);
         if let Some(at) = order.iter().position(|other| *other == entry) {
-            let key = self.key(parent, entry);
             let behind = order.get(at + 1..).unwrap_or_default();
-            let passed = behind.iter().take_while(|other| self.key(parent, **other) < key).count();
+            let before = |other: &&u32| self.compare(parent, **other, entry) == Ordering::Less;
+            let passed = behind.iter().take_while(before).count();
             if let Some(part) = order.get_mut(at..=at + passed) {
                 part.rotate_left(1);
             }
@@ -359,6 +362,11 @@ impl Tree {
             scale.dominant_share(&node.own.amounts)
         }
     }
+}
+
+/// The last component, by which siblings with equal ranks are ordered.
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 fn has_active_own(node: &Node) -> bool {

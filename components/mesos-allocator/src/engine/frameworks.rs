@@ -1,6 +1,5 @@
 //! Frameworks and their clients: subscribing, suppressing, reviving, leaving.
 use super::Engine;
-use crate::amounts::Amounts;
 use crate::client::Verdict;
 use crate::{FrameworkKey, FrameworkSpec};
 
@@ -50,7 +49,7 @@ impl Engine {
         let Some(client) = self.clients.get_mut(id) else { return };
         let before = usize::from(client.min_allocatable.is_some());
         let after = usize::from(minimum.is_some());
-        client.min_allocatable = minimum;
+        client.min_allocatable = minimum.map(Box::new);
         self.own_minimums = (self.own_minimums + after).saturating_sub(before);
     }
 
@@ -66,10 +65,11 @@ impl Engine {
         }
         let others = framework.clients.clone();
         let mut subscribed = Vec::with_capacity(spec.roles.len());
+        let mut blocked_otherwise = false;
         for role in &spec.roles {
             let id = self.ensure_client(key, role);
             subscribed.push(id);
-            self.subscribe(id, role, &spec);
+            blocked_otherwise |= self.subscribe(id, role, &spec);
         }
         let left: Vec<u32> = others.into_iter().filter(|id| !subscribed.contains(id)).collect();
         for id in &left {
@@ -85,22 +85,26 @@ impl Engine {
         }
         self.refresh_clients(key);
         left.into_iter().for_each(|id| self.release_client(id));
-        // What filters were found to block depends on capabilities.
-        self.agents.iter_mut().for_each(|agent| agent.changed());
+        if blocked_otherwise {
+            self.agents.iter_mut().for_each(|agent| agent.changed());
+        }
     }
 
-    fn subscribe(&mut self, id: u32, role: &str, spec: &FrameworkSpec) {
+    /// Says whether filters may block other offers than before.
+    fn subscribe(&mut self, id: u32, role: &str, spec: &FrameworkSpec) -> bool {
         self.set_minimum(id, spec.min_allocatable.get(role).cloned());
-        let Some(client) = self.clients.get_mut(id) else { return };
+        let Some(client) = self.clients.get_mut(id) else { return false };
         let suppressed = spec.suppressed.iter().any(|suppressed| suppressed == role);
         if client.suppressed && !suppressed {
             client.drop_filters();
         }
         client.suppressed = suppressed;
         client.subscribed = true;
+        let other_capabilities = client.capabilities != spec.capabilities;
         client.capabilities = spec.capabilities;
         client.constraints = spec.constraints.clone().filter(|all| all.concerns(role));
         client.verdicts = Vec::new();
+        other_capabilities && client.filters > 0
     }
 
     /// Puts the framework's clients into the orders of their roles, or takes them out.
@@ -162,12 +166,14 @@ impl Engine {
         framework.active = false;
         let clients = framework.clients.clone();
         self.refresh_clients(key);
-        for slot in self.agents.slots() {
+        let holds = |id: &u32| self.clients.get(*id).is_some_and(|client| client.holdings > 0);
+        let slots = if clients.iter().any(holds) { self.agents.slots() } else { Vec::new() };
+        for slot in slots {
             let Some(agent) = self.agents.get(slot) else { continue };
             let held: Vec<_> =
                 agent.held().filter(|held| clients.contains(&held.client)).cloned().collect();
             for one in held {
-                self.release(slot, one.client, &one.resources, true);
+                self.release(slot, one.client, &one.entries.unallocated(), true);
             }
         }
         for id in clients {
@@ -184,24 +190,18 @@ impl Engine {
     pub(super) fn is_excluded(&mut self, slot: u32, id: u32) -> bool {
         let Some(client) = self.clients.get_mut(id) else { return true };
         let Some(constraints) = &client.constraints else { return false };
+        let (Some(agent), Some(role)) = (self.agents.get(slot), self.tree.get(client.role)) else {
+            return true;
+        };
         let at = slot as usize;
         if client.verdicts.len() <= at {
-            client.verdicts.resize(at + 1, Verdict::Unknown);
+            client.verdicts.resize(at + 1, Verdict::default());
         }
         let Some(verdict) = client.verdicts.get_mut(at) else { return true };
-        if *verdict == Verdict::Unknown {
-            let (Some(agent), Some(role)) = (self.agents.get(slot), self.tree.get(client.role))
-            else {
-                return true;
-            };
+        if verdict.facts != agent.facts {
             let excluded = constraints.excludes(&role.path, &agent.spec);
-            *verdict = if excluded { Verdict::Excluded } else { Verdict::Fits };
+            *verdict = Verdict { facts: agent.facts, excluded };
         }
-        *verdict == Verdict::Excluded
-    }
-
-    /// Charges must be right before anything is sorted by them.
-    pub(super) fn load_of(&self, id: u32) -> Option<(&Amounts, u64)> {
-        self.clients.get(id).map(|client| (&client.load.amounts, client.load.count))
+        verdict.excluded
     }
 }

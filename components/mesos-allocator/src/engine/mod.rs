@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use mesos_messages::attributes;
 use mesos_messages::resources::operation::Conversion;
-use mesos_messages::resources::{Name, Resources};
+use mesos_messages::resources::{Entries, Name, Resources};
 use rustc_hash::FxHashMap;
 
-use crate::agent::{Agent, Agents};
+use crate::agent::{Agent, Agents, Held};
 use crate::amounts::{Amounts, Scale};
-use crate::client::{Clients, Verdict};
+use crate::client::Clients;
 use crate::tree::Tree;
 use crate::{
     AgentKey, AgentSpec, Allocator, FrameworkKey, FrameworkSpec, OfferSpec, Policy, PolicyConfig,
@@ -45,6 +45,7 @@ pub(crate) struct Engine {
     generation: u64,
     /// Clients with a minimum of their own.
     own_minimums: usize,
+    next_facts: u64,
     all_dirty: bool,
     dirty: Vec<u32>,
     runs: u64,
@@ -73,6 +74,7 @@ impl Engine {
             whitelist: None,
             generation: 1,
             own_minimums: 0,
+            next_facts: 1,
             all_dirty: false,
             dirty: Vec::new(),
             runs: 0,
@@ -85,7 +87,6 @@ impl Engine {
         let Some(state) = self.clients.get_mut(client) else { return };
         let role = state.role;
         state.load.count += 1;
-        state.holdings += 1;
         if resources.iter().any(|entry| entry.is_shared()) {
             state.load.amounts.add(&Amounts::of(&resources.non_shared()));
             self.tree.charge(role, &Amounts::of(&resources.non_shared()));
@@ -94,6 +95,21 @@ impl Engine {
             state.load.amounts.add(amounts);
             self.tree.charge(role, amounts);
         }
+    }
+
+    /// [`Engine::charge`] for resources none of which are shared.
+    fn charge_plain(&mut self, client: u32, amounts: &Amounts) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        state.load.count += 1;
+        state.load.amounts.add(amounts);
+        self.tree.charge(state.role, amounts);
+    }
+
+    /// [`Engine::discharge`] for resources none of which are shared.
+    fn discharge_plain(&mut self, client: u32, amounts: &Amounts) {
+        let Some(state) = self.clients.get_mut(client) else { return };
+        state.load.amounts.subtract(amounts);
+        self.tree.discharge(state.role, amounts);
     }
 
     /// Takes back a charge; the resources must be off the books already.
@@ -117,7 +133,9 @@ impl Engine {
         let once = Resources::from_proto(&shared.to_proto()).unwrap_or_default();
         let new_to = |counts: &dyn Fn(u32) -> bool| {
             Amounts::of(&once.filter(|entry| {
-                !agent.held().any(|held| counts(held.client) && held.resources.has_entry(entry))
+                !agent
+                    .held()
+                    .any(|held| counts(held.client) && held.entries.unallocated().has_entry(entry))
             }))
         };
         let amounts = new_to(&|other| other == client);
@@ -159,7 +177,7 @@ impl Engine {
         let amounts = Amounts::of(&struck);
         self.discharge(slot, client, &struck, &amounts);
         if let Some(agent) = self.agents.get_mut(slot) {
-            agent.give_back(&struck, &amounts);
+            agent.give_back(Entries::of(&struck), &amounts);
         }
         self.update_holdings(slot, client, before);
     }
@@ -170,10 +188,6 @@ impl Engine {
             let client = self.ensure_client(framework, &role);
             let before = self.agents.get(slot).map_or(0, |agent| agent.holdings(client));
             self.charge(slot, client, &part, &Amounts::of(&part));
-            if let Some(state) = self.clients.get_mut(client) {
-                // Charging counted an entry; whether there is one more is seen below.
-                state.holdings -= 1;
-            }
             if let Some(role) = self.clients.get(client).map(|client| client.role) {
                 self.tree.unsort(role);
             }
@@ -206,13 +220,10 @@ impl Engine {
         if let Some(agent) = self.agents.get_mut(slot) {
             agent.offerable = offerable;
             agent.remote = remote;
+            agent.facts = self.next_facts;
             agent.recompute();
         }
-        for client in self.clients.iter_mut() {
-            if let Some(verdict) = client.verdicts.get_mut(slot as usize) {
-                *verdict = Verdict::Unknown;
-            }
-        }
+        self.next_facts += 1;
     }
 
     fn set_activated(&mut self, key: AgentKey, activated: bool) {
@@ -233,7 +244,7 @@ impl Engine {
         &mut self,
         slot: u32,
         client: u32,
-        resources: Resources,
+        entries: Entries,
         refuse: Option<Duration>,
         now: Duration,
     ) {
@@ -242,8 +253,20 @@ impl Engine {
         let length = refuse.min(LONGEST_FILTER).max(self.config.allocation_interval);
         let expires = nanoseconds(now.saturating_add(length));
         if let Some(agent) = self.agents.get_mut(slot) {
-            agent.add_filter(client, epoch, expires, resources, &mut self.clients);
+            agent.add_filter(client, epoch, expires, entries, &mut self.clients);
         }
+    }
+
+    /// Where among the agent's offers these very resources are, if they are the framework's.
+    fn offer_at(&self, slot: u32, framework: FrameworkKey, resources: &Resources) -> Option<usize> {
+        let role = resources.allocation_role()?;
+        self.agents.get(slot)?.offers.iter().position(|held| {
+            held.entries.is_same_object(resources)
+                && self.clients.get(held.client).is_some_and(|client| {
+                    client.framework == framework
+                        && self.tree.get(client.role).is_some_and(|node| node.path == *role)
+                })
+        })
     }
 
     /// The common way back: an offer as it was made.
@@ -255,22 +278,20 @@ impl Engine {
         refuse: Option<Duration>,
         now: Duration,
     ) -> bool {
+        let Some(at) = self.offer_at(slot, framework, resources) else { return false };
         let Some(agent) = self.agents.get_mut(slot) else { return false };
-        let clients = &self.clients;
-        let Some(at) = agent.offers.iter().position(|held| {
-            held.resources.is_same_object(resources)
-                && clients.get(held.client).is_some_and(|client| client.framework == framework)
-        }) else {
-            return false;
-        };
-        let client = agent.offers.swap_remove(at).client;
-        let amounts = Amounts::of(resources);
-        agent.give_back(resources, &amounts);
-        self.discharge(slot, client, resources, &amounts);
+        let Held { client, entries, amounts } = agent.offers.swap_remove(at);
+        let plain = agent.plain;
+        agent.give_back(entries.clone(), &amounts);
+        if plain {
+            self.discharge_plain(client, &amounts);
+        } else {
+            self.discharge(slot, client, resources, &amounts);
+        }
         if let Some(state) = self.clients.get_mut(client) {
             state.holdings = state.holdings.saturating_sub(1);
         }
-        self.refuse(slot, client, resources.unallocated(), refuse, now);
+        self.refuse(slot, client, entries, refuse, now);
         self.release_client(client);
         true
     }
@@ -349,7 +370,7 @@ impl Allocator for Engine {
         agent.drop_filters(None, &mut self.clients);
         let held: Vec<_> = agent.held().cloned().collect();
         for one in held {
-            self.release(slot, one.client, &one.resources, true);
+            self.release(slot, one.client, &one.entries.unallocated(), true);
         }
         if let Some(agent) = self.agents.remove(slot) {
             self.total.subtract(&Amounts::of(&agent.spec.total));
@@ -402,8 +423,23 @@ impl Allocator for Engine {
         }
         for (role, part) in resources.allocations() {
             let Some(client) = self.client_of(framework, &role) else { continue };
-            self.refuse(slot, client, part.unallocated(), refuse, now);
+            self.refuse(slot, client, Entries::of(&part), refuse, now);
             self.release(slot, client, &part, refuse.is_some());
+        }
+    }
+
+    fn recover_all(
+        &mut self,
+        framework: FrameworkKey,
+        resources: &[(AgentKey, Resources)],
+        refuse: Option<Duration>,
+        now: Duration,
+    ) {
+        for some in resources.chunks(pass::TOGETHER) {
+            self.agents.touch(some.iter().filter_map(|(agent, _)| self.agents.slot(*agent)));
+            for (agent, resources) in some {
+                self.recover(framework, *agent, resources, refuse, now);
+            }
         }
     }
 
@@ -474,16 +510,21 @@ impl Allocator for Engine {
 
     fn available(&self, agent: AgentKey) -> Resources {
         let agent = self.agents.slot(agent).and_then(|slot| self.agents.get(slot));
-        agent.map(|agent| agent.free.clone()).unwrap_or_default()
+        agent.map(|agent| agent.free.unallocated()).unwrap_or_default()
     }
 
     fn held(&self, framework: FrameworkKey) -> Vec<(AgentKey, Resources)> {
-        let own = |client: u32| {
-            self.clients.get(client).is_some_and(|client| client.framework == framework)
+        let role_of = |client: u32| {
+            let client = self.clients.get(client).filter(|it| it.framework == framework)?;
+            self.tree.get(client.role).map(|node| &node.path)
         };
         let held = self.agents.iter().filter_map(|agent| {
             let mut sum = Resources::new();
-            agent.held().filter(|held| own(held.client)).for_each(|held| sum += &held.resources);
+            for held in agent.held() {
+                if let Some(role) = role_of(held.client) {
+                    sum += &held.entries.allocated(role);
+                }
+            }
             (!sum.is_empty()).then_some((agent.key, sum))
         });
         held.collect()

@@ -1,7 +1,7 @@
 //! A pass: the agents in a shuffled order, each offered to one client after the other.
 use std::cmp::Reverse;
 
-use mesos_messages::resources::Resources;
+use mesos_messages::resources::{Entries, Resources};
 
 use super::Engine;
 use crate::OfferSpec;
@@ -12,6 +12,9 @@ use crate::tree::Cursor;
 
 /// With more filters than this on an agent, they are looked up by mark instead of one by one.
 const MANY_FILTERS: usize = 16;
+
+/// How many agents are brought near at once.
+pub(super) const TOGETHER: usize = 12;
 
 /// Memory that passes use again.
 #[derive(Debug, Default)]
@@ -28,7 +31,7 @@ pub(super) struct Scratch {
 struct Taker {
     at: usize,
     client: u32,
-    offered: Resources,
+    offered: Entries,
     amounts: Amounts,
 }
 
@@ -40,8 +43,11 @@ impl Engine {
         self.sort();
         shuffle(&mut slots, seed);
         let mut offers = Vec::with_capacity(slots.len());
-        for slot in slots {
-            self.visit(slot, now, &mut offers);
+        for slots in slots.chunks(TOGETHER) {
+            self.agents.touch(slots.iter().copied());
+            for slot in slots {
+                self.visit(*slot, now, &mut offers);
+            }
         }
         offers
     }
@@ -59,8 +65,7 @@ impl Engine {
             }
             let mut order = std::mem::take(&mut node.client_order);
             order.iter().for_each(|id| self.rank(*id));
-            // Among equals, the order of registration.
-            order.sort_unstable_by_key(|id| self.client_key(*id));
+            order.sort_unstable_by_key(|id| self.clients.rank(*id));
             if let Some(node) = self.tree.get_mut(role) {
                 node.client_order = order;
             }
@@ -69,13 +74,10 @@ impl Engine {
     }
 
     fn rank(&mut self, id: u32) {
-        let Some((amounts, count)) = self.load_of(id) else { return };
-        let rank = Rank::new(self.tree.scale().dominant_share(amounts), count);
+        let Some(client) = self.clients.get(id) else { return };
+        let share = self.tree.scale().dominant_share(&client.load.amounts);
+        let rank = Rank::new(share, client.load.count, client.framework.0);
         self.clients.set_rank(id, rank);
-    }
-
-    fn client_key(&self, id: u32) -> (Rank, u32) {
-        (self.clients.rank(id), self.clients.get(id).map_or(0, |client| client.framework.0))
     }
 
     fn visit(&mut self, slot: u32, now: u64, offers: &mut Vec<OfferSpec>) {
@@ -87,7 +89,9 @@ impl Engine {
             return;
         }
         let minimum = &self.config.min_allocatable;
-        if self.own_minimums == 0 && !minimum.is_met(&agent.free_amounts, &agent.free) {
+        if self.own_minimums == 0
+            && !minimum.is_met(&agent.free_amounts, || agent.free.unallocated())
+        {
             agent.settled = self.generation;
             return;
         }
@@ -132,7 +136,7 @@ impl Engine {
         let (Some(agent), Some(node)) = (self.agents.get(slot), self.tree.get(role)) else {
             return;
         };
-        if node.is_nested() && !agent.spec.capabilities.hierarchical_role {
+        if node.is_nested() && !agent.capabilities.hierarchical_role {
             return;
         }
         let mut from = 0;
@@ -154,12 +158,17 @@ impl Engine {
         let can = client.capabilities;
         let gpu = can.gpu_resources || !agent.has_gpu || !self.config.filter_gpu_resources;
         let region = can.region_aware || !agent.remote;
-        let roles = !can.multi_role || agent.spec.capabilities.multi_role;
+        let roles = !can.multi_role || agent.capabilities.multi_role;
         gpu && region && roles
     }
 
-    fn is_enough(&self, client: &Client, amounts: &Amounts, resources: &Resources) -> bool {
-        let minimum = client.min_allocatable.as_ref().unwrap_or(&self.config.min_allocatable);
+    fn is_enough(
+        &self,
+        client: &Client,
+        amounts: &Amounts,
+        resources: impl Fn() -> Resources,
+    ) -> bool {
+        let minimum = client.min_allocatable.as_deref().unwrap_or(&self.config.min_allocatable);
         minimum.is_met(amounts, resources)
     }
 
@@ -190,14 +199,11 @@ impl Engine {
             return false;
         };
         let (epoch, constrained) = (client.epoch, client.constraints.is_some());
-        if search_filters {
-            let free = agent.free.clone();
-            if agent.is_refused(id, epoch, &free) {
-                return false;
-            }
+        if search_filters && agent.is_free_refused(id, epoch) {
+            return false;
         }
         let Some(agent) = self.agents.get(slot) else { return false };
-        self.is_enough(client, &agent.free_amounts, &agent.free)
+        self.is_enough(client, &agent.free_amounts, || agent.free.unallocated())
             && self.is_capable(slot, client)
             && !(constrained && self.is_excluded(slot, id))
     }
@@ -212,7 +218,7 @@ impl Engine {
         shared: &Resources,
     ) -> Option<Taker> {
         let path = &self.tree.get(role)?.path;
-        let available = &self.agents.get(slot)?.free.allocatable_to(path) - shared;
+        let available = &self.agents.get(slot)?.free.unallocated().allocatable_to(path) - shared;
         if available.is_empty() {
             return None;
         }
@@ -224,13 +230,13 @@ impl Engine {
             let amounts = Amounts::of(&offered);
             let epoch = client.epoch;
             if !offered.is_empty()
-                && self.is_enough(client, &amounts, &offered)
+                && self.is_enough(client, &amounts, || offered.clone())
                 && self.is_capable(slot, client)
                 && !self.agents.get_mut(slot)?.is_refused(id, epoch, &offered)
                 && !self.is_excluded(slot, id)
             {
                 self.agents.get_mut(slot)?.take(&offered);
-                return Some(Taker { at, client: id, offered, amounts });
+                return Some(Taker { at, client: id, offered: Entries::of(&offered), amounts });
             }
             at += 1;
         }
@@ -246,19 +252,22 @@ impl Engine {
         offers: &mut Vec<OfferSpec>,
     ) {
         let Taker { at, client, offered, amounts } = taker;
-        self.charge(slot, client, &offered, &amounts);
-        let Some(path) = self.tree.get(role).map(|node| node.path.clone()) else { return };
-        let resources = offered.allocated_shared(&path);
-        let Some(agent) = self.agents.get_mut(slot) else { return };
-        if !agent.plain {
+        let Some(agent) = self.agents.get(slot) else { return };
+        if agent.plain {
+            self.charge_plain(client, &amounts);
+        } else {
+            let offered = offered.unallocated();
+            self.charge(slot, client, &offered, &amounts);
             *shared += &offered.shared();
         }
-        agent.offers.push(Held { client, resources: resources.clone() });
-        let key = agent.key;
-        let Some(framework) = self.clients.get(client).map(|client| client.framework) else {
-            return;
-        };
-        offers.push(OfferSpec { framework, agent: key, role: path, resources });
+        let Some(path) = self.tree.get(role).map(|node| node.path.clone()) else { return };
+        let Some(state) = self.clients.get_mut(client) else { return };
+        state.holdings += 1;
+        let framework = state.framework;
+        let Some(agent) = self.agents.get_mut(slot) else { return };
+        agent.offers.push(Held { client, entries: offered.clone(), amounts });
+        let resources = offered.into_allocated(path.clone());
+        offers.push(OfferSpec { framework, agent: agent.key, role: path, resources });
         self.scratch.touched.push((role, at, client));
     }
 
@@ -271,11 +280,15 @@ impl Engine {
             self.rank(client);
             let Some(node) = self.tree.get_mut(role) else { continue };
             let mut order = std::mem::take(&mut node.client_order);
-            let key = self.client_key(client);
+            let rank = self.clients.rank(client);
             let behind = order.get(at + 1..).unwrap_or_default();
-            let passed = behind.partition_point(|other| self.client_key(*other) < key);
+            let passed = passed(behind, |other| self.clients.rank(other) < rank);
             if let Some(part) = order.get_mut(at..=at + passed) {
                 part.rotate_left(1);
+            }
+            // Its turn is soon.
+            if let Some(front) = order.first() {
+                self.clients.touch(*front);
             }
             if let Some(node) = self.tree.get_mut(role) {
                 node.client_order = order;
@@ -284,6 +297,22 @@ impl Engine {
         }
         self.scratch.touched = touched;
     }
+}
+
+/// How many of `sorted` come before; sought from the end, where most that are charged belong.
+fn passed(sorted: &[u32], comes_before: impl Fn(u32) -> bool) -> usize {
+    let mut end = sorted.len();
+    let mut step = 1;
+    while let Some(at) = end.checked_sub(step) {
+        if sorted.get(at).is_some_and(|other| comes_before(*other)) {
+            let start = at + 1;
+            let rest = sorted.get(start..end).unwrap_or_default();
+            return start + rest.partition_point(|other| comes_before(*other));
+        }
+        end = at;
+        step *= 2;
+    }
+    sorted.get(..end).unwrap_or_default().partition_point(|other| comes_before(*other))
 }
 
 /// Without what the framework could not handle.

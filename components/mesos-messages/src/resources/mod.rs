@@ -96,6 +96,16 @@ impl Entries {
         same_body(self.0.as_ref(), resources.body.as_ref())
     }
 
+    /// How many hold these entries.
+    pub fn holders(&self) -> usize {
+        self.0.as_ref().map_or(0, Arc::strong_count)
+    }
+
+    pub fn contains(&self, other: &Entries) -> bool {
+        same_body(self.0.as_ref(), other.0.as_ref())
+            || self.unallocated().contains(&other.unallocated())
+    }
+
     /// As resources allocated to `role`.
     pub fn allocated(&self, role: &Arc<str>) -> Resources {
         let role = self.0.is_some().then(|| role.clone());
@@ -105,6 +115,11 @@ impl Entries {
     /// As resources allocated to no role.
     pub fn unallocated(&self) -> Resources {
         Resources { body: self.0.clone(), role: None }
+    }
+
+    pub fn into_allocated(self, role: Arc<str>) -> Resources {
+        let role = self.0.is_some().then_some(role);
+        Resources { body: self.0, role }
     }
 
     pub fn into_unallocated(self) -> Resources {
