@@ -1,4 +1,5 @@
 //! The allocator through its public interface: each rule alone, then random events together.
+#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions panic like tests
 mod rules;
 mod simulation;
 
