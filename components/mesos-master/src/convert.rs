@@ -30,10 +30,9 @@ impl Task {
             discovery: more.and_then(|more| more.discovery.clone()),
             container: more.and_then(|more| more.container.clone()),
             health_check: more.and_then(|more| more.health_check.clone()),
-            kill_policy: more.and_then(|more| more.kill_policy.clone()),
+            kill_policy: more.and_then(|more| more.kill_policy),
             user: self.spec.user.as_deref().map(str::to_owned),
             limits: more.map(|more| more.limits.clone()).unwrap_or_default(),
-            ..v1::Task::default()
         }
     }
 
@@ -83,7 +82,7 @@ impl TaskSpec {
             discovery: task.discovery.clone(),
             container: task.container.clone(),
             health_check: task.health_check.clone(),
-            kill_policy: task.kill_policy.clone(),
+            kill_policy: task.kill_policy,
         };
         Self::new(&task.name, resources, role, user, more)
     }
@@ -96,7 +95,7 @@ impl TaskSpec {
             discovery: task.discovery.clone(),
             container: task.container.clone(),
             health_check: task.health_check.clone(),
-            kill_policy: task.kill_policy.clone(),
+            kill_policy: task.kill_policy,
         };
         Self::new(&task.name, resources, role, task.user.as_deref().map(Into::into), more)
     }

@@ -42,6 +42,9 @@ mod timers;
 mod updates;
 pub mod validate;
 
+#[cfg(test)]
+mod tests;
+
 use state::{Agents, Frameworks, OfferAt, Pending};
 use timers::{Timer, Timers};
 

@@ -154,15 +154,17 @@ fn event_of(id: &Id, master: &v1::MasterInfo, news: News) -> Event {
 fn message_of(id: &Id, master: &v1::MasterInfo, news: News) -> Option<Outgoing> {
     let framework_id = framework_id(id);
     Some(match news {
-        News::Registered => Outgoing::FrameworkRegistered(internal::FrameworkRegisteredMessage {
-            framework_id,
-            master_info: master.clone(),
-        }),
-        News::Reregistered => {
-            Outgoing::FrameworkReregistered(internal::FrameworkReregisteredMessage {
+        News::Registered => {
+            Outgoing::FrameworkRegistered(Box::new(internal::FrameworkRegisteredMessage {
                 framework_id,
                 master_info: master.clone(),
-            })
+            }))
+        }
+        News::Reregistered => {
+            Outgoing::FrameworkReregistered(Box::new(internal::FrameworkReregisteredMessage {
+                framework_id,
+                master_info: master.clone(),
+            }))
         }
         News::Offers(offers, pids) => {
             Outgoing::ResourceOffers(internal::ResourceOffersMessage { offers, pids })
@@ -170,12 +172,12 @@ fn message_of(id: &Id, master: &v1::MasterInfo, news: News) -> Option<Outgoing> 
         News::Rescind(offer) => Outgoing::RescindOffer(internal::RescindResourceOfferMessage {
             offer_id: offer_id(&offer),
         }),
-        News::Update { status, agent_pid } => Outgoing::StatusUpdate(status_update(
+        News::Update { status, agent_pid } => Outgoing::StatusUpdate(Box::new(status_update(
             framework_id,
             status,
             // What the original prints for nobody.
             agent_pid.unwrap_or_else(|| NO_PID.to_owned()),
-        )),
+        ))),
         News::Message { agent, executor, data } => {
             Outgoing::ExecutorMessage(internal::ExecutorToFrameworkMessage {
                 slave_id: agent,

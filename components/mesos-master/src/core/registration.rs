@@ -587,7 +587,9 @@ impl MasterCore {
                 .and_then(|framework| framework.task_slots.get(task.task_id.value.as_str()))
                 .copied();
             let Some(slot) = slot else {
-                self.add_reported_task(agent, task, Some("Unknown agent reregistered"));
+                if !self.ended_by_agent(key, &task.task_id.value) {
+                    self.add_reported_task(agent, task, Some("Unknown agent reregistered"));
+                }
                 continue;
             };
             let at = TaskKey { framework: key, slot };
@@ -602,12 +604,21 @@ impl MasterCore {
         }
     }
 
+    /// Whether a task ended by the word of its agent, so that an older report means nothing.
+    fn ended_by_agent(&self, key: FrameworkKey, id: &str) -> bool {
+        let Some(framework) = self.frameworks.get(key) else { return false };
+        let ended = framework.completed.iter().rev().find(|task| *task.id == *id);
+        ended
+            .and_then(|task| task.statuses.last())
+            .is_some_and(|last| last.source != Some(Source::Master))
+    }
+
     /// What the agent's frameworks are now, and which of them are no more.
     fn tell_agent_of_frameworks(&mut self, to: &Upid, infos: &[v1::FrameworkInfo]) {
         for info in infos {
             let id = info.id.as_ref().map_or("", |id| id.value.as_str());
             if let Some(framework) = self.frameworks.by_id(id) {
-                let message = update_message(&framework.record);
+                let message = Box::new(update_message(&framework.record));
                 self.send(to.clone(), Outgoing::UpdateFramework(message));
             } else if self.frameworks.completed_ids.contains(id) {
                 let framework_id = v1::FrameworkId { value: id.to_owned() };

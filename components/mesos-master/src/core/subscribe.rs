@@ -338,7 +338,7 @@ impl MasterCore {
             .filter_map(|(agent, _)| Some(self.agents.get(agent)?.1.pid.clone()))
             .collect();
         for agent in agents {
-            self.send(agent, Outgoing::UpdateFramework(update_message(&record)));
+            self.send(agent, Outgoing::UpdateFramework(Box::new(update_message(&record))));
         }
         self.tell_operators(|| OperatorEvent::FrameworkUpdated(record));
     }

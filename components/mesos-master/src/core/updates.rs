@@ -45,8 +45,12 @@ impl MasterCore {
         if let Some(slot) = slot.filter(|_| connected)
             && let Some(task) = framework.tasks.get_mut(slot)
         {
-            task.status_update_state = Some(update.status.state());
-            task.status_update_uuid = Some(uuid);
+            // An update that was overtaken must not hide that the end was forwarded.
+            let state = update.status.state();
+            if is_terminal(state) || !task.status_update_state.is_some_and(is_terminal) {
+                task.status_update_state = Some(state);
+                task.status_update_uuid = Some(uuid);
+            }
         }
         let latest = update.latest_state.and_then(|state| v1::TaskState::try_from(state).ok());
         let status = delivered(update);

@@ -5,13 +5,13 @@ use mesos_messages::{internal, v1};
 use prost::{Message, encoding};
 
 macro_rules! outgoing {
-    ($($name:ident($type:ident),)*) => {
+    ($($name:ident($type:ident) in $held:ty,)*) => {
         /// A message of the master.
         #[derive(Debug)]
         pub enum Outgoing {
             /// A task to an agent; the parts many tasks share are not copied into it.
             RunTask(Box<RunTask>),
-            $($name(internal::$type),)*
+            $($name($held),)*
         }
 
         impl Outgoing {
@@ -38,27 +38,27 @@ macro_rules! outgoing {
 }
 
 outgoing! {
-    FrameworkRegistered(FrameworkRegisteredMessage),
-    FrameworkReregistered(FrameworkReregisteredMessage),
-    FrameworkError(FrameworkErrorMessage),
-    ResourceOffers(ResourceOffersMessage),
-    RescindOffer(RescindResourceOfferMessage),
-    StatusUpdate(StatusUpdateMessage),
-    ExecutorMessage(ExecutorToFrameworkMessage),
-    LostAgent(LostSlaveMessage),
-    ExitedExecutor(ExitedExecutorMessage),
-    AgentRegistered(SlaveRegisteredMessage),
-    AgentReregistered(SlaveReregisteredMessage),
-    Ping(PingSlaveMessage),
-    Shutdown(ShutdownMessage),
-    ShutdownFramework(ShutdownFrameworkMessage),
-    ShutdownExecutor(ShutdownExecutorMessage),
-    KillTask(KillTaskMessage),
-    Acknowledge(StatusUpdateAcknowledgementMessage),
-    UpdateFramework(UpdateFrameworkMessage),
-    FrameworkMessage(FrameworkToExecutorMessage),
-    ReconcileOperations(ReconcileOperationsMessage),
-    CheckpointResources(CheckpointResourcesMessage),
+    FrameworkRegistered(FrameworkRegisteredMessage) in Box<internal::FrameworkRegisteredMessage>,
+    FrameworkReregistered(FrameworkReregisteredMessage) in Box<internal::FrameworkReregisteredMessage>,
+    FrameworkError(FrameworkErrorMessage) in internal::FrameworkErrorMessage,
+    ResourceOffers(ResourceOffersMessage) in internal::ResourceOffersMessage,
+    RescindOffer(RescindResourceOfferMessage) in internal::RescindResourceOfferMessage,
+    StatusUpdate(StatusUpdateMessage) in Box<internal::StatusUpdateMessage>,
+    ExecutorMessage(ExecutorToFrameworkMessage) in internal::ExecutorToFrameworkMessage,
+    LostAgent(LostSlaveMessage) in internal::LostSlaveMessage,
+    ExitedExecutor(ExitedExecutorMessage) in internal::ExitedExecutorMessage,
+    AgentRegistered(SlaveRegisteredMessage) in internal::SlaveRegisteredMessage,
+    AgentReregistered(SlaveReregisteredMessage) in internal::SlaveReregisteredMessage,
+    Ping(PingSlaveMessage) in internal::PingSlaveMessage,
+    Shutdown(ShutdownMessage) in internal::ShutdownMessage,
+    ShutdownFramework(ShutdownFrameworkMessage) in internal::ShutdownFrameworkMessage,
+    ShutdownExecutor(ShutdownExecutorMessage) in internal::ShutdownExecutorMessage,
+    KillTask(KillTaskMessage) in internal::KillTaskMessage,
+    Acknowledge(StatusUpdateAcknowledgementMessage) in internal::StatusUpdateAcknowledgementMessage,
+    UpdateFramework(UpdateFrameworkMessage) in Box<internal::UpdateFrameworkMessage>,
+    FrameworkMessage(FrameworkToExecutorMessage) in internal::FrameworkToExecutorMessage,
+    ReconcileOperations(ReconcileOperationsMessage) in internal::ReconcileOperationsMessage,
+    CheckpointResources(CheckpointResourcesMessage) in internal::CheckpointResourcesMessage,
 }
 
 /// `RunTaskMessage`.
