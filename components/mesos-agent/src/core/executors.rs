@@ -105,7 +105,8 @@ impl Core {
             fx.push(Effect::Answer(request, Answer::Accepted));
             return;
         }
-        if self.state == State::Recovering && kind != call::Type::Subscribe {
+        let subscribe = kind == call::Type::Subscribe;
+        if !self.loaded || (self.state == State::Recovering && !subscribe) {
             fx.push(answer(503, "Agent has not finished recovery"));
             return;
         }

@@ -134,6 +134,8 @@ pub struct Core {
     /// Executors of a restarted agent that did not come back yet: by container.
     awaited: std::collections::BTreeSet<String>,
     stop: Option<Stop>,
+    /// Whether the checkpoints were taken in: before, nothing is known of any executor.
+    loaded: bool,
 }
 
 impl Framework {
@@ -204,6 +206,7 @@ impl Core {
             counters: Counters::default(),
             awaited: std::collections::BTreeSet::new(),
             stop: None,
+            loaded: false,
             settings,
         }
     }

@@ -26,6 +26,7 @@ struct Replayed {
 
 impl Core {
     pub(super) fn recover(&mut self, now: Now, recovered: Recovered, fx: &mut Effects) {
+        self.loaded = true;
         self.timers.add(now.mono + self.settings.disk_watch_interval, Timer::Disk);
         fx.push(Effect::MeasureDisk);
         self.counters.recovery_errors = recovered.errors.len() as u64;

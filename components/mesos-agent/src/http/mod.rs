@@ -6,6 +6,8 @@ mod flags;
 mod json;
 mod metrics;
 mod operator;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     AgentConfig,

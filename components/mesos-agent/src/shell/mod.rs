@@ -7,6 +7,10 @@ pub(crate) mod runtime;
 mod sandbox;
 mod start;
 pub(crate) mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub(crate) use start::start;

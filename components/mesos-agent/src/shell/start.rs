@@ -154,7 +154,16 @@ async fn run(
         .map(|executor| executor.run.container_id.clone())
         .collect();
     let expected = if loaded.rebooted { Vec::new() } else { known };
-    let recovered = actuator.runtime.recover(expected).await.map_err(AgentError::Containerizer)?;
+    let mut recovering = actuator.runtime.recover(expected);
+    let recovered = loop {
+        // Readers and executors are told to come again; messages wait.
+        tokio::select! {
+            recovered = &mut recovering => break recovered.map_err(AgentError::Containerizer)?,
+            Some(event) = owner.inbox.recv() => owner.event(event),
+            () = shutdown.cancelled() => return Ok(()),
+        }
+        owner.flush().await;
+    };
     for container in &recovered {
         let (actuator, container) = (Arc::clone(&actuator), container.clone());
         tokio::spawn(async move { actuator.watch(container).await });
