@@ -9,6 +9,8 @@
 //! It is not: a containerizer; it decides what runs, mesos-containerizer runs it. It keeps no
 //! state of its process in globals: several agents may live in one process.
 #![forbid(unsafe_code)]
+// A refusal is an answer: it is moved once and then sent.
+#![allow(clippy::result_large_err)]
 
 pub mod checkpoint;
 pub mod config;

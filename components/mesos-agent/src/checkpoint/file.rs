@@ -35,8 +35,10 @@ pub(super) fn encode(message: &impl Message) -> Vec<u8> {
     bytes
 }
 
+type Parts<'a> = (&'a [u8], &'a [u8]);
+
 /// The bytes of one message, and what follows it. None where the rest is shorter than it says.
-fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, String> {
+fn split(bytes: &[u8]) -> Result<Option<Parts<'_>>, String> {
     let Some((size, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let size = u32::from_le_bytes(*size) as usize;
     if size > MAX_MESSAGE {

@@ -521,7 +521,7 @@ fn new_task(framework_id: &str, info: &v1::TaskInfo) -> v1::Task {
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user,
         limits: info.limits.clone(),
         ..Default::default()

@@ -181,7 +181,7 @@ impl World {
         match effect {
             Effect::Write(write) => self.writer.apply(&[*write]).unwrap(),
             Effect::Send { to, message } if &*to == MASTER => self.to_master.push_back(message),
-            Effect::Send { to, message } => self.to_executor_v0(&to, message),
+            Effect::Send { to, message } => self.send_v0(&to, message),
             Effect::Launch(launch) => {
                 let process = Process {
                     framework: launch.framework_id.clone(),
@@ -241,7 +241,7 @@ impl World {
 
     // === Executors ===
 
-    fn to_executor_v0(&mut self, to: &str, message: Outbound) {
+    fn send_v0(&mut self, to: &str, message: Outbound) {
         let Some(id) =
             to.strip_prefix("executor-").and_then(|rest| rest.strip_suffix("@127.0.0.1:9"))
         else {
