@@ -144,7 +144,9 @@ fn connection_builder(config: &ServeConfig) -> http1::Builder {
         // A peer that closes its side is gone: its stream must end, which is how
         // the loss of a subscribed client is noticed.
         .half_close(false)
-        .pipeline_flush(true)
+        // Must stay off: with it hyper takes a streamed body into memory however
+        // slowly the client reads.
+        .pipeline_flush(false)
         .max_headers(config.max_headers)
         .max_buf_size(config.max_head_bytes.max(8192));
     builder

@@ -13,6 +13,7 @@
 
 mod afterlife;
 mod cgroups;
+mod checkpoint;
 mod config;
 mod containerizer;
 mod entry;
@@ -22,7 +23,6 @@ mod launch;
 mod pidfd;
 mod plan;
 mod procfs;
-mod record;
 mod rlimits;
 mod stats;
 mod users;

@@ -48,3 +48,38 @@ async fn recorded_refusals_are_answered_alike() {
     }
     assert!(seen >= 15, "only {seen} recordings");
 }
+
+#[tokio::test]
+async fn frameworks_may_have_to_say_who_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = folder.path().join("credentials");
+    std::fs::write(
+        &credentials,
+        r#"{"credentials": [{"principal": "marathon", "secret": "run"}]}"#,
+    )
+    .unwrap();
+    let closed = mesos_master::config::MasterConfig {
+        authenticate_http_frameworks: true,
+        credentials: Some(credentials),
+        ..config()
+    };
+    let master = Master::start_with(closed).await;
+    let call = |principal: &str| {
+        let info = serde_json::json!({"user": "root", "name": "f", "principal": principal});
+        let call = serde_json::json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}});
+        call.to_string().into_bytes()
+    };
+    let nobody = post(master.address(), "", &call("marathon")).await;
+    assert_eq!(nobody.status, 401);
+    let realm = nobody.header("www-authenticate").unwrap();
+    assert_eq!(realm, "Basic realm=\"mesos-master-scheduler\"");
+    // marathon:run
+    let known = "Authorization: Basic bWFyYXRob246cnVu\r\n";
+    let other = post(master.address(), known, &call("jenkins")).await;
+    assert_eq!(other.status, 400);
+    assert_eq!(
+        other.text(),
+        "Failed to validate scheduler::Call: Authenticated principal 'marathon' does not match \
+         principal 'jenkins' set in `FrameworkInfo`"
+    );
+}

@@ -10,7 +10,6 @@ use libprocess::{
 };
 use mesos_master::{RunningMaster, config::MasterConfig};
 use mesos_messages::{internal, json::JsonMessage, v1};
-use prost::Message;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -289,7 +288,6 @@ pub struct Scheduler {
     pub address: SocketAddr,
     pub framework: String,
     pub stream_id: String,
-    pub head: Answer,
     stream: Stream,
 }
 
@@ -374,7 +372,7 @@ impl Scheduler {
         assert_eq!(subscribed["type"], "SUBSCRIBED", "{subscribed}");
         let framework = subscribed["subscribed"]["framework_id"]["value"].as_str().unwrap();
         let stream_id = head.header("mesos-stream-id").unwrap().to_owned();
-        Scheduler { address, framework: framework.to_owned(), stream_id, head, stream }
+        Scheduler { address, framework: framework.to_owned(), stream_id, stream }
     }
 
     /// The next event of that type; others but ERROR are skipped.
