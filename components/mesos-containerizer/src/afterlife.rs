@@ -6,40 +6,39 @@ use mesos_messages::v1::{self, task_status::Reason};
 
 use crate::{
     cgroups,
-    checkpoint::{ContainerDir, Process},
     containerizer::{Limitation, Termination},
     kill,
     plan::{Ending, MemoryExceeded, Plan},
     procfs::{self, Stat},
+    record::{Contents, Process, Record},
 };
 
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the container ended. Where its supervisor could not write that down, whatever it left is
 /// killed and removed first.
-pub(crate) fn termination(dir: &ContainerDir) -> Termination {
-    match dir.read_ending() {
-        Ok(Some(ending)) => ending.into(),
-        Ok(None) => Termination {
-            message: Some(clean_up(dir).map_or_else(
+pub(crate) fn termination(record: &Record) -> Termination {
+    match record.read() {
+        Ok(Contents { ending: Some(ending), .. }) => ending.into(),
+        Ok(contents) => Termination {
+            message: Some(clean_up(&contents).map_or_else(
                 || "The container's supervisor died".to_owned(),
                 |left| format!("The container's supervisor died, and {left}"),
             )),
             ..Termination::default()
         },
         Err(error) => Termination {
-            message: Some(format!("The container's status cannot be read: {error}")),
+            message: Some(format!("The container's record cannot be read: {error}")),
             ..Termination::default()
         },
     }
 }
 
 /// Returns what could not be cleaned up.
-fn clean_up(dir: &ContainerDir) -> Option<String> {
-    let plan = dir.read_plan().ok()?;
-    let main = dir.read_pid();
+fn clean_up(contents: &Contents) -> Option<String> {
+    let plan = contents.plan.as_ref()?;
     cgroups::kill(&plan.cgroups);
-    let find = || leftovers(&plan, main);
+    let find = || leftovers(plan, contents.main);
     let outcome = kill::all(find, |living| living.is_empty(), KILL_TIMEOUT);
     if outcome.survivors > 0 {
         return Some(format!("{} of its processes could not be killed", outcome.survivors));

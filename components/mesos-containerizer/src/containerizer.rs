@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use crate::{
     afterlife,
     cgroups::{self, Settings},
-    checkpoint::ContainerDir,
     config::{ContainerConfig, ContainerizerConfig, ResourceLimits},
     entry::{Container, Phase, blocking, joined, watch_over},
     error::{ContainerizerError, LaunchError},
     launch::{self, Launcher, Supervisor},
     plan::Plan,
+    record::Record,
     stats,
 };
 
@@ -108,7 +108,7 @@ impl Containerizer {
             path: self.inner.config.runtime_dir.clone(),
             source,
         };
-        let found = blocking(move || ContainerDir::list(&runtime_dir)).await.map_err(failed)?;
+        let found = blocking(move || Record::list(&runtime_dir)).await.map_err(failed)?;
         let mut recovered = Recovered::default();
         for id in found {
             let inner = Arc::clone(&self.inner);
@@ -195,9 +195,9 @@ impl Containerizer {
             let reason = "it has not ended".to_owned();
             return Err(ContainerizerError::Destroy { id: id.value.clone(), reason });
         }
-        let dir = container.dir.clone();
-        let path = dir.path().to_owned();
-        blocking(move || dir.remove()).await.map_err(|source| ContainerizerError::Io {
+        let record = container.record.clone();
+        let path = record.path().to_owned();
+        blocking(move || record.remove()).await.map_err(|source| ContainerizerError::Io {
             action: "remove",
             path,
             source,
@@ -308,12 +308,12 @@ impl Inner {
         container: &ContainerConfig,
     ) -> Result<(Launched, Child), LaunchError> {
         let mut plan = launch::plan(&self.config, &self.launcher, &self.boot_id, container)?;
-        launch::prepare(&self.config, &self.launcher, container, &entry.dir, &mut plan)?;
+        launch::prepare(&self.config, &self.launcher, container, &entry.record, &mut plan)?;
         let plan = Arc::new(plan);
         entry.state().plan = Some(Arc::clone(&plan));
         let result = self.spawn(entry);
         if result.is_err() {
-            launch::discard(&entry.dir, &plan);
+            launch::discard(&entry.record, &plan);
         }
         result
     }
@@ -325,7 +325,7 @@ impl Inner {
             if state.destroyed {
                 return Err(LaunchError::Destroyed(entry.id.clone()));
             }
-            let child = launch::spawn(&self.config, &entry.dir)?;
+            let child = launch::spawn(&self.config, &entry.record)?;
             state.supervisor = Supervisor::of_child(&child).ok().map(Arc::new);
             child
         };
@@ -343,29 +343,34 @@ impl Inner {
         }
     }
 
-    /// Takes up a container found on disk. False: nothing of it is left, its directory neither.
+    /// Takes up a container found on disk. False: nothing of it is left, its record neither.
     fn attach(&self, id: String) -> bool {
         let entry = Arc::new(Container::new(&self.config, id));
-        let Ok(plan) = entry.dir.read_plan() else {
-            let _ = entry.dir.remove();
+        let Ok(found) = entry.record.read_or_withdraw() else {
             return false;
         };
-        let of_this_boot = plan.boot_id == self.boot_id;
-        let process = entry.dir.read_supervisor().filter(|_| of_this_boot);
-        let supervisor = process.and_then(Supervisor::find).map(Arc::new);
-        if process.is_none() && matches!(entry.dir.read_ending(), Ok(None)) {
-            // Not even its supervisor had come up, or a reboot has ended it.
-            launch::discard(&entry.dir, &plan);
+        let Some((plan, process)) = found.plan.as_ref().zip(found.supervisor) else {
+            if let Some(plan) = found.plan {
+                let _ = cgroups::remove(&plan.cgroups);
+            }
+            return false;
+        };
+        let plan = plan.clone();
+        let process = Some(process).filter(|_| plan.boot_id == self.boot_id);
+        if process.is_none() && found.ending.is_none() {
+            // A reboot has ended it.
+            launch::discard(&entry.record, &plan);
             return false;
         }
+        let supervisor = process.and_then(Supervisor::find).map(Arc::new);
         if supervisor.is_none() {
-            entry.phase.send_replace(Phase::Ended(afterlife::termination(&entry.dir)));
+            entry.phase.send_replace(Phase::Ended(afterlife::termination(&entry.record)));
         }
         {
             let mut state = entry.state();
             state.resources.cpus = plan.resources.cpus;
             state.resources.mem_bytes = plan.resources.mem_bytes;
-            state.pid = entry.dir.read_pid().and_then(|main| u32::try_from(main.pid).ok());
+            state.pid = found.main.and_then(|main| u32::try_from(main.pid).ok());
             state.plan = Some(Arc::new(plan));
             state.supervisor = supervisor;
         }

@@ -14,11 +14,11 @@ use tokio::{
 
 use crate::{
     afterlife,
-    checkpoint::ContainerDir,
     config::{ContainerizerConfig, ResourceLimits},
     containerizer::Termination,
     launch::Supervisor,
     plan::Plan,
+    record::Record,
 };
 
 /// How often a supervisor is looked at where the kernel cannot tell of its end.
@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) id: String,
-    pub(crate) dir: ContainerDir,
+    pub(crate) record: Record,
     pub(crate) phase: watch::Sender<Phase>,
     state: Mutex<State>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct State {
 impl Container {
     pub(crate) fn new(config: &ContainerizerConfig, id: String) -> Self {
         Self {
-            dir: ContainerDir::of(&config.runtime_dir, &id),
+            record: Record::of(&config.runtime_dir, &id),
             id,
             phase: watch::Sender::new(Phase::Alive),
             state: Mutex::default(),
@@ -96,12 +96,12 @@ pub(crate) async fn watch_over(container: Arc<Container>, child: Option<Child>) 
     if let Some(supervisor) = &supervisor {
         end_of(supervisor).await;
     }
-    let dir = container.dir.clone();
+    let record = container.record.clone();
     let ended = blocking(move || {
         if let Some(mut child) = child {
             let _ = child.wait();
         }
-        afterlife::termination(&dir)
+        afterlife::termination(&record)
     })
     .await;
     container.phase.send_replace(Phase::Ended(ended));

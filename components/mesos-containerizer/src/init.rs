@@ -2,8 +2,8 @@
 //!
 //! One thread, one `poll`, few pages: it must start in about a millisecond and cost little while
 //! its container runs. It knows no runtime, no logging and no arguments but the container's
-//! directory; what it has to say goes to the agent through its standard output (once, when the
-//! container runs or cannot) and into the file `status`.
+//! record; what it has to say goes to the agent through its standard output (once, when the
+//! container runs or cannot) and into that record.
 
 mod beneath;
 mod child;
@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::checkpoint::{ContainerDir, Process};
+use crate::record::{Process, Record};
 
 /// What makes the supervisor only say whether namespaces can be made here.
 pub(crate) const PROBE: &str = "--probe";
@@ -35,20 +35,17 @@ pub(crate) struct Failure {
 }
 
 /// What the product's binary runs as `containerizer-init`; `args` are those after that word: the
-/// container's directory.
+/// container's record.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(argument) = args.next() else {
         return ExitCode::from(64);
     };
     let result = match argument.to_str() {
         Some(PROBE) => namespaces::probe().map(|()| "ok\n".to_owned()),
-        _ => {
-            let dir = ContainerDir::at(argument);
-            match start(&dir) {
-                Ok(supervisor) => return run(supervisor, &dir),
-                Err(failure) => Err(failure),
-            }
-        }
+        _ => match start(&Record::at(argument)) {
+            Ok(supervisor) => return run(supervisor),
+            Err(failure) => Err(failure),
+        },
     };
     let (text, code) = match result {
         Ok(text) => (text, ExitCode::SUCCESS),
@@ -58,23 +55,22 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     code
 }
 
-fn start(dir: &ContainerDir) -> Result<supervisor::Supervisor, Failure> {
+fn start(record: &Record) -> Result<supervisor::Supervisor, Failure> {
     detach().or_fail(|| "detach from the agent".to_owned())?;
     let own = Process::of(std::process::id().cast_signed())
         .or_fail(|| "read the supervisor's own start time".to_owned())?;
-    let plan = dir.read_plan().or_fail(|| "read the container's configuration".to_owned())?;
-    dir.write_supervisor(own).or_fail(|| "write down the supervisor's process".to_owned())?;
-    supervisor::Supervisor::start(dir, plan)
+    let (plan, journal) =
+        record.claim(own).or_fail(|| "claim the container's record".to_owned())?;
+    supervisor::Supervisor::start(plan, journal)
 }
 
-fn run(supervisor: supervisor::Supervisor, dir: &ContainerDir) -> ExitCode {
+fn run(supervisor: supervisor::Supervisor) -> ExitCode {
     report(&format!("ok {}\n", supervisor.main_pid()));
     // Nobody reads any more: the agent must see the end of the pipe.
     if let Ok(null) = fs::File::options().write(true).open("/dev/null") {
         let _ = nix::unistd::dup2_stdout(null.as_fd());
     }
-    let ending = supervisor.run();
-    match dir.write_ending(&ending) {
+    match supervisor.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -11,11 +11,11 @@ use std::{
 
 use crate::{
     cgroups::{self, Hierarchies, Settings},
-    checkpoint::{ContainerDir, Process},
     config::{ContainerConfig, ContainerizerConfig, LauncherChoice},
     error::{ContainerizerError, LaunchError},
     init, pidfd,
     plan::{Cgroups, LogPlan, Plan, Requested},
+    record::{Process, Record},
     rlimits, users, volumes,
 };
 
@@ -154,46 +154,42 @@ pub(crate) fn plan(
     })
 }
 
-/// The container's directory and groups. On failure neither is left.
+/// The container's groups and record. On failure neither is left.
 pub(crate) fn prepare(
     config: &ContainerizerConfig,
     launcher: &Launcher,
     container: &ContainerConfig,
-    dir: &ContainerDir,
+    record: &Record,
     plan: &mut Plan,
 ) -> Result<(), LaunchError> {
-    let failed = |action, source| LaunchError::Io { action, path: dir.path().to_owned(), source };
-    dir.create().map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => LaunchError::Exists(plan.id.clone()),
-        _ => failed("make the directory", source),
-    })?;
+    if record.path().exists() {
+        return Err(LaunchError::Exists(plan.id.clone()));
+    }
     if let Launcher::Linux(hierarchies) = launcher {
         let settings = Settings::new(config, &container.resources);
-        match cgroups::create(hierarchies, &plan.id, &settings) {
-            Ok(groups) => plan.cgroups = groups,
-            Err(error) => {
-                let _ = dir.remove();
-                return Err(LaunchError::Supervisor(error.to_string()));
+        plan.cgroups = cgroups::create(hierarchies, &plan.id, &settings)
+            .map_err(|error| LaunchError::Supervisor(error.to_string()))?;
+    }
+    record.create(plan).map_err(|source| {
+        let _ = cgroups::remove(&plan.cgroups);
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => LaunchError::Exists(plan.id.clone()),
+            _ => {
+                let path = record.path().to_owned();
+                LaunchError::Io { action: "write the container's record", path, source }
             }
         }
-    }
-    dir.write_plan(plan).map_err(|source| {
-        discard(dir, plan);
-        failed("write the configuration in", source)
     })
 }
 
 /// Undoes `prepare`.
-pub(crate) fn discard(dir: &ContainerDir, plan: &Plan) {
+pub(crate) fn discard(record: &Record, plan: &Plan) {
     let _ = cgroups::remove(&plan.cgroups);
-    let _ = dir.remove();
+    let _ = record.remove();
 }
 
-pub(crate) fn spawn(
-    config: &ContainerizerConfig,
-    dir: &ContainerDir,
-) -> Result<Child, LaunchError> {
-    helper(config).arg(dir.path()).stdout(Stdio::piped()).spawn().map_err(|source| {
+pub(crate) fn spawn(config: &ContainerizerConfig, record: &Record) -> Result<Child, LaunchError> {
+    helper(config).arg(record.path()).stdout(Stdio::piped()).spawn().map_err(|source| {
         LaunchError::Io { action: "execute", path: config.helper.clone(), source }
     })
 }

@@ -13,7 +13,6 @@
 
 mod afterlife;
 mod cgroups;
-mod checkpoint;
 mod config;
 mod containerizer;
 mod entry;
@@ -23,6 +22,7 @@ mod launch;
 mod pidfd;
 mod plan;
 mod procfs;
+mod record;
 mod rlimits;
 mod stats;
 mod users;

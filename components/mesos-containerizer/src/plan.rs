@@ -1,14 +1,14 @@
 //! What the agent hands to a supervisor: everything resolved, so that the supervisor decides little.
 //!
-//! It is the file `config` of the container's directory. It holds the environment, secrets
-//! included, so nobody but its owner may read it; it never travels in arguments.
+//! It is the first line of the container's record. It holds the environment, secrets included, so
+//! nobody but its owner may read it; it never travels in arguments.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 /// A container, ready to be started.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) id: String,
     /// Of the boot it was started in: process ids mean nothing in another.
@@ -62,7 +62,7 @@ pub(crate) enum VolumeSource {
     Sandbox(PathBuf),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogPlan {
     pub(crate) max_bytes: u64,
     pub(crate) keep: u32,
@@ -104,7 +104,7 @@ pub(crate) struct Requested {
     pub(crate) mem_bytes: u64,
 }
 
-/// How a container ended: the file `status` of its directory.
+/// How a container ended: the last line of its record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ending {
     /// As `wait(2)` gives it.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read},
     os::fd::{AsFd, OwnedFd},
     path::Path,
     time::{Duration, Instant},
@@ -27,11 +27,10 @@ use super::{
     volumes,
 };
 use crate::{
-    cgroups,
-    checkpoint::{ContainerDir, Process},
-    kill,
+    cgroups, kill,
     plan::{Ending, LogPlan, MemoryExceeded, Plan},
     procfs,
+    record::{Journal, Process},
 };
 
 /// As much of a container's output as is carried at once.
@@ -40,6 +39,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// A container that runs.
 pub(super) struct Supervisor {
     plan: Plan,
+    journal: Journal,
     main: Pid,
     signals: SignalFd,
     streams: [Option<Stream>; 2],
@@ -54,7 +54,7 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn start(dir: &ContainerDir, plan: Plan) -> Result<Self, Failure> {
+    pub(super) fn start(plan: Plan, journal: Journal) -> Result<Self, Failure> {
         let set = supervisor_signals();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)
             .or_fail(|| "block signals".to_owned())?;
@@ -78,12 +78,14 @@ impl Supervisor {
             ended: None,
             exceeded: None,
             told_to_end: false,
+            journal,
             plan,
         };
-        let written = Process::of(spawned.pid.as_raw()).and_then(|main| dir.write_pid(main));
+        let written =
+            Process::of(supervisor.main_pid()).and_then(|main| supervisor.journal.main(main));
         if let Err(source) = written {
-            // The directory is gone: an agent that started anew has taken the container for dead.
-            supervisor.finish();
+            // The record is gone: an agent that started anew has taken the container for dead.
+            let _ = supervisor.finish(&mut vec![0; BUFFER_BYTES]);
             return Err(Failure { what: "write down the container's process".to_owned(), source });
         }
         Ok(supervisor)
@@ -93,13 +95,13 @@ impl Supervisor {
         self.main.as_raw()
     }
 
-    /// Returns when nothing of the container is left.
-    pub(super) fn run(mut self) -> Ending {
+    /// Returns when nothing of the container is left, and that is written down.
+    pub(super) fn run(mut self) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER_BYTES];
         while self.ended.is_none() && self.exceeded.is_none() && !self.told_to_end {
             self.turn(&mut buffer);
         }
-        self.finish_with(&mut buffer)
+        self.finish(&mut buffer)
     }
 
     fn turn(&mut self, buffer: &mut [u8]) {
@@ -167,11 +169,7 @@ impl Supervisor {
         }
     }
 
-    fn finish(self) {
-        let _ = self.finish_with(&mut vec![0; BUFFER_BYTES]);
-    }
-
-    fn finish_with(mut self, buffer: &mut [u8]) -> Ending {
+    fn finish(mut self, buffer: &mut [u8]) -> io::Result<()> {
         let survivors = self.kill();
         for stream in self.streams.iter_mut().flatten() {
             stream.drain(buffer);
@@ -186,7 +184,7 @@ impl Supervisor {
         } else {
             groups.err().map(|error| format!("Its cgroups could not be removed: {error}"))
         };
-        Ending { status, message, memory: exceeded }
+        self.journal.ending(&Ending { status, message, memory: exceeded })
     }
 
     /// Kills all that is left and returns how many could not be.

@@ -169,8 +169,9 @@ async fn a_group_of_version_2_is_entered_and_removed() {
     let container = bench.shell("cat /proc/self/cgroup; sleep 0.2");
     let id = container.container_id.clone();
     bench.containerizer.launch(container.clone()).await.unwrap();
-    let dir = bench.dir.path().join("run/containers").join(&id.value);
-    let config = fs::read_to_string(dir.join("config")).unwrap();
+    let record = fs::read_to_string(bench.dir.path().join("run/containers").join(&id.value));
+    let mut plan: serde_json::Value =
+        serde_json::from_str(record.unwrap().lines().next().unwrap()).unwrap();
     bench.containerizer.wait(&id).await.unwrap();
 
     let group = mount.join(unique("dais-test"));
@@ -178,20 +179,18 @@ async fn a_group_of_version_2_is_entered_and_removed() {
         println!("skipped: {error}");
         return;
     }
-    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
-    config["cgroups"] = serde_json::json!({
+    plan["plan"]["cgroups"] = serde_json::json!({
         "v1": [], "v2": group, "memory": null, "cpu": null, "cpuacct": null, "pids": null,
     });
     let copy = bench.dir.path().join("copy");
-    fs::create_dir(&copy).unwrap();
-    fs::write(copy.join("config"), config.to_string()).unwrap();
+    fs::write(&copy, format!("{plan}\n")).unwrap();
     fs::remove_file(container.sandbox.join("stdout")).unwrap();
     let supervisor =
         std::process::Command::new(HELPER).arg("containerizer-init").arg(&copy).output().unwrap();
     let report = String::from_utf8(supervisor.stdout).unwrap();
     assert!(report.starts_with("ok "), "{report}");
     // The pipe closes when the container runs, not when it has ended.
-    eventually("it has ended", || copy.join("status").exists()).await;
+    eventually("it has ended", || fs::read_to_string(&copy).unwrap().contains("{\"ending\"")).await;
     let out = output(&container, "stdout");
     let name = group.file_name().unwrap().to_str().unwrap();
     assert!(out.contains(&format!("0::/{name}\n")), "{out}");

@@ -87,8 +87,9 @@ async fn an_end_without_an_agent_is_remembered_until_removed() {
         let dir = tempfile::tempdir().unwrap();
         let id = unique("unwatched");
         killed_agent(dir.path(), name, &id, "exit 5");
-        let status = dir.path().join("run/containers").join(&id).join("status");
-        eventually("the end is written down", || status.exists()).await;
+        let record = dir.path().join("run/containers").join(&id);
+        let has_ended = || fs::read_to_string(&record).unwrap().contains("{\"ending\"");
+        eventually("the end is written down", has_ended).await;
         for _ in 0..2 {
             let Some(containerizer) = containerizer(dir.path(), launcher, &id) else {
                 break;
@@ -133,10 +134,12 @@ async fn a_supervisor_that_is_killed_takes_its_container_along() {
             continue;
         };
         containerizer.recover(vec![container_id(&id)]).await.unwrap();
-        let record = dir.path().join("run/containers").join(&id).join("supervisor");
-        let text = fs::read_to_string(record).unwrap();
-        let pid: i32 = text.split(' ').next().unwrap().parse().unwrap();
-        let pid = nix::unistd::Pid::from_raw(pid);
+        let record = fs::read_to_string(dir.path().join("run/containers").join(&id)).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(record.lines().find(|line| line.contains("supervisor")).unwrap())
+                .unwrap();
+        let pid = line["supervisor"]["pid"].as_i64().unwrap();
+        let pid = nix::unistd::Pid::from_raw(pid as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
         let ended = containerizer.wait(&container_id(&id)).await.unwrap();
         assert_eq!(ended.status, None);
@@ -149,16 +152,15 @@ async fn a_supervisor_that_is_killed_takes_its_container_along() {
 async fn records_of_another_boot_or_torn_ones_are_cleared_away() {
     let dir = tempfile::tempdir().unwrap();
     let containers = dir.path().join("run/containers");
-    for id in ["torn", "empty"] {
-        fs::create_dir_all(containers.join(id)).unwrap();
-    }
-    fs::write(containers.join("torn/config"), "{").unwrap();
+    fs::create_dir_all(&containers).unwrap();
+    fs::write(containers.join("torn"), "{\"plan\":{").unwrap();
+    fs::write(containers.join("empty"), "").unwrap();
     let id = unique("rebooted");
     killed_agent(dir.path(), "posix", &id, "sleep 1000");
-    let config = containers.join(&id).join("config");
-    let text = fs::read_to_string(&config).unwrap();
+    let record = containers.join(&id);
+    let text = fs::read_to_string(&record).unwrap();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    fs::write(&config, text.replace(boot.trim(), "another")).unwrap();
+    fs::write(&record, text.replace(boot.trim(), "another")).unwrap();
     let containerizer = containerizer(dir.path(), LauncherChoice::Posix, &id).unwrap();
     let recovered = containerizer.recover(vec![container_id(&id)]).await.unwrap();
     assert_eq!(recovered.missing, [container_id(&id)]);
