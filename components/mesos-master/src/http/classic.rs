@@ -54,7 +54,7 @@ async fn answer(state: Arc<HttpState>, request: Request, make: MakeRead) -> Resp
         Some(Ok(function)) => Label::json(Some(function)),
         Some(Err(refused)) => return refused,
     };
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::stopped();
     };
     let read = make(&state, &params);

@@ -17,7 +17,10 @@ use http_kit::{
 use libprocess::server::Inlet;
 use mesos_messages::v1;
 
-use crate::handle::MasterHandle;
+use crate::{
+    handle::{MasterHandle, Stopped},
+    model::Snapshot,
+};
 
 mod classic;
 mod flags;
@@ -90,6 +93,13 @@ impl HttpState {
             flags: flags::flags(&config, address.port()),
             reads: Arc::default(),
         })
+    }
+}
+
+impl HttpState {
+    /// The state now.
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, Stopped> {
+        self.reads.snapshot(&self.handle).await
     }
 }
 

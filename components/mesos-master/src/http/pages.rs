@@ -36,7 +36,7 @@ fn open(routes: &mut Routes, state: &Arc<HttpState>) {
     let redirect = Endpoint::new(ACTOR, "/redirect", move |_| {
         let state = Arc::clone(&known);
         async move {
-            match state.handle.snapshot().await {
+            match state.snapshot().await {
                 Ok(snapshot) => respond::redirect(&leader(&snapshot)),
                 Err(_) => super::stopped(),
             }
@@ -106,7 +106,7 @@ fn reads(routes: &mut Routes, state: &Arc<HttpState>) {
 }
 
 async fn show(state: Arc<HttpState>, request: Request, write: Write, page: bool) -> Response {
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::stopped();
     };
     let mut out = Vec::new();

@@ -22,9 +22,9 @@ use crate::model::{FrameworkView, Snapshot, Task};
 /// Records in one unit, the smallest piece a list is divided into.
 const UNIT: usize = 64;
 /// Units of tasks in one piece of work.
-const TASK_UNITS: usize = 8;
+const TASK_UNITS: usize = 2;
 /// Units of agents in one piece of work.
-const AGENT_UNITS: usize = 2;
+const AGENT_UNITS: usize = 1;
 
 /// The three lists of tasks a framework has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,35 +10,71 @@ use crate::{
     handle::{Command, EventSubscription, MasterHandle, TeardownError},
     metrics::MetricsSnapshot,
     model::{
-        Agent, ContainerStatus, CowSlab, Framework, FrameworkView, Id, MasterRecord, Snapshot,
-        Status, StatusMore, Task, TaskSpec, TaskSpecMore,
+        Agent, ContainerStatus, CowSlab, Framework, FrameworkView, Id, MasterRecord, OperatorEvent,
+        Snapshot, Status, StatusMore, Task, TaskSpec, TaskSpecMore,
     },
 };
 
 /// An owner that holds one state for ever.
 pub(crate) fn owner(snapshot: Snapshot, config: MasterConfig) -> MasterHandle {
+    let (sender, events) = mpsc::channel(1);
+    drop(sender);
+    owner_with_events(snapshot, config, events)
+}
+
+/// As [`owner`], and what comes out of `events` goes to every subscriber.
+pub(crate) fn owner_with_events(
+    snapshot: Snapshot,
+    config: MasterConfig,
+    mut events: mpsc::Receiver<OperatorEvent>,
+) -> MasterHandle {
     let (inbox, mut commands) = mpsc::channel(64);
     let snapshot = Arc::new(snapshot);
     tokio::spawn(async move {
-        let mut streams = Vec::new();
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Snapshot(reply) => drop(reply.send(Arc::clone(&snapshot))),
-                Command::Metrics(reply) => drop(reply.send(Arc::new(MetricsSnapshot::default()))),
-                Command::Teardown(_, reply) => {
-                    drop(reply.send(Err(TeardownError::UnknownFramework)));
-                }
-                Command::SubscribeEvents(reply) => {
-                    let (sender, events) = mpsc::channel(64);
-                    streams.push(sender);
-                    let snapshot = Arc::clone(&snapshot);
-                    drop(reply.send(EventSubscription { snapshot, events }));
-                }
-                _ => {}
+        let mut streams: Vec<mpsc::Sender<OperatorEvent>> = Vec::new();
+        let mut ended = false;
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => answer(command, &snapshot, &mut streams),
+                    None => return,
+                },
+                event = events.recv(), if !ended => match event {
+                    Some(event) => streams.retain(|s| s.try_send(event.clone()).is_ok()),
+                    None => {
+                        ended = true;
+                        streams.clear();
+                    }
+                },
             }
         }
     });
     MasterHandle::new(inbox, Arc::new(config))
+}
+
+fn answer(
+    command: Command,
+    snapshot: &Arc<Snapshot>,
+    streams: &mut Vec<mpsc::Sender<OperatorEvent>>,
+) {
+    match command {
+        Command::Snapshot(reply) => {
+            let _ = reply.send(Arc::clone(snapshot));
+        }
+        Command::Metrics(reply) => {
+            let _ = reply.send(Arc::new(MetricsSnapshot::default()));
+        }
+        Command::Teardown(_, reply) => {
+            let _ = reply.send(Err(TeardownError::UnknownFramework));
+        }
+        Command::SubscribeEvents(reply) => {
+            let (sender, events) = mpsc::channel(64);
+            streams.push(sender);
+            let snapshot = Arc::clone(snapshot);
+            let _ = reply.send(EventSubscription { snapshot, events });
+        }
+        _ => {}
+    }
 }
 
 const MASTER: &str = "bedc6304-3813-403e-82bb-25acf28dc6a5";

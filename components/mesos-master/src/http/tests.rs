@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use http_body_util::BodyExt;
 use http_kit::{Body, Reply, Request, Response, Routes, Service};
-use mesos_messages::{json::JsonMessage, v1};
+use mesos_messages::{json::JsonMessage, recordio, v1};
 use prost::Message;
 use serde_json::Value;
 
 use super::{HttpState, plain_routes, testing};
-use crate::config::MasterConfig;
+use crate::{config::MasterConfig, model::OperatorEvent};
 
 /// The recordings; none where they are not at hand.
 fn golden(name: &str) -> Option<Vec<u8>> {
@@ -446,4 +447,97 @@ async fn large_answers_are_whole() {
     let script = bytes(get(&routes, "/state?jsonp=cb").await).await;
     let inner = script.strip_prefix(b"cb(").unwrap().strip_suffix(b")").unwrap();
     assert_eq!(json(inner)["frameworks"].as_array().unwrap().len(), 9);
+}
+
+/// The next record of a stream.
+async fn record(body: &mut Body, decoder: &mut recordio::Decoder) -> Option<v1::master::Event> {
+    loop {
+        if let Some(record) = decoder.next_record().unwrap() {
+            return Some(v1::master::Event::decode(record).unwrap());
+        }
+        decoder.push(body.frame().await?.unwrap().into_data().unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_stream_tells_the_state_and_what_happens() {
+    let snapshot = testing::recorded_snapshot();
+    let framework = Arc::clone(&snapshot.frameworks[0].framework);
+    let agent = Arc::clone(snapshot.agents.iter().next().unwrap());
+    let task = Arc::clone(snapshot.frameworks[0].tasks.iter().next().unwrap());
+    let (happens, events) = tokio::sync::mpsc::channel(16);
+    let handle = testing::owner_with_events(snapshot, testing::recorded_config(), events);
+    let address = SocketAddr::from(([127, 0, 0, 1], 5050));
+    let routes = plain_routes(&Arc::new(HttpState::new(handle, address).unwrap()));
+    let state = call(&routes, "{\"type\":\"GET_STATE\"}", "application/x-protobuf").await;
+    let state = v1::master::Response::decode(&bytes(state).await[..]).unwrap();
+
+    let answer = call(&routes, "{\"type\":\"SUBSCRIBE\"}", "application/x-protobuf").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/x-protobuf");
+    assert!(!answer.headers().contains_key("mesos-stream-id"));
+    let (mut body, mut decoder) = (answer.into_body(), recordio::Decoder::new(1 << 20));
+    let first = record(&mut body, &mut decoder).await.unwrap().subscribed.unwrap();
+    assert_eq!(first.get_state, state.get_state);
+    assert_eq!(first.heartbeat_interval_seconds, Some(15.0));
+
+    use v1::master::event::Type;
+    let id = agent.id.clone();
+    let status = Arc::new(task.to_proto().statuses[0].clone());
+    let framework_id = framework.id.clone();
+    let running = v1::TaskState::TaskRunning;
+    for (event, kind) in [
+        (OperatorEvent::FrameworkAdded(Arc::clone(&framework)), Type::FrameworkAdded),
+        (OperatorEvent::FrameworkUpdated(Arc::clone(&framework)), Type::FrameworkUpdated),
+        (OperatorEvent::TaskAdded(task), Type::TaskAdded),
+        (OperatorEvent::TaskUpdated { framework_id, status, state: running }, Type::TaskUpdated),
+        (OperatorEvent::AgentAdded(agent), Type::AgentAdded),
+        (OperatorEvent::AgentRemoved(id), Type::AgentRemoved),
+        (OperatorEvent::FrameworkRemoved(framework), Type::FrameworkRemoved),
+    ] {
+        happens.send(event).await.unwrap();
+        let told = record(&mut body, &mut decoder).await.unwrap();
+        assert_eq!(told.r#type(), kind);
+        if let Some(added) = told.framework_added {
+            let end = added.framework.unregistered_time.unwrap();
+            assert_eq!(end.nanoseconds, 0);
+            assert_eq!(added.framework.offer_constraints, None);
+        }
+    }
+    let heartbeat = record(&mut body, &mut decoder).await.unwrap();
+    assert_eq!(heartbeat.r#type(), Type::Heartbeat);
+    drop(happens);
+    assert_eq!(record(&mut body, &mut decoder).await, None);
+}
+
+#[tokio::test]
+async fn files_are_shown_in_both_apis() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("master.log");
+    std::fs::write(&log, "one\ntwo\n").unwrap();
+    let config = MasterConfig { log_file: Some(log.clone()), ..MasterConfig::default() };
+    let routes = routes(testing::empty_snapshot(), config);
+    let read = get(&routes, "/files/read?path=/master/log&offset=4&length=3").await;
+    assert_eq!(bytes(read).await, b"{\"data\":\"two\",\"offset\":4}");
+    let debug = json(&bytes(get(&routes, "/files/debug").await).await);
+    assert_eq!(debug["/master/log"], log.to_str().unwrap());
+    let list = "{\"type\":\"LIST_FILES\",\"list_files\":{\"path\":\"/master/log\"}}";
+    let listed = call(&routes, list, "application/json").await;
+    assert_eq!(bytes(listed).await, b"{\"type\":\"LIST_FILES\",\"list_files\":{}}");
+    let read = "{\"type\":\"READ_FILE\",\"read_file\":{\"path\":\"/master/log\",\"offset\":4}}";
+    let read = json(&bytes(call(&routes, read, "application/json").await).await);
+    assert_eq!(read["read_file"], serde_json::json!({"size": 8, "data": "dHdvCg=="}));
+}
+
+#[tokio::test]
+async fn the_level_is_set_in_both_apis() {
+    let routes = running();
+    let set = "{\"type\":\"SET_LOGGING_LEVEL\",\"set_logging_level\":{\"level\":2,\
+               \"duration\":{\"nanoseconds\":60000000000}}}";
+    assert_eq!(call(&routes, set, "application/json").await.status(), 200);
+    assert_eq!(bytes(get(&routes, "/logging/toggle").await).await, b"2\n");
+    let toggled = get(&routes, "/logging/toggle?level=3&duration=1mins").await;
+    assert_eq!(toggled.status(), 200);
+    let level = call(&routes, "{\"type\":\"GET_LOGGING_LEVEL\"}", "application/json").await;
+    assert_eq!(json(&bytes(level).await)["get_logging_level"]["level"], 3);
 }

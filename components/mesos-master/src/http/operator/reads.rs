@@ -82,7 +82,7 @@ pub(super) fn set_logging_level(state: &HttpState, asked: &Asked) -> Response {
 
 /// A part of the state, made in pieces and streamed.
 pub(super) async fn shown(state: &Arc<HttpState>, asked: &Asked, shown: Shown) -> Response {
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::super::stopped();
     };
     let kind = match shown {
@@ -105,7 +105,7 @@ pub(super) fn operations(asked: &Asked) -> Response {
 }
 
 pub(super) async fn roles(state: &HttpState, asked: &Asked) -> Response {
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::super::stopped();
     };
     let roles = snapshot.roles(state.handle.config().roles.as_deref());
@@ -115,7 +115,7 @@ pub(super) async fn roles(state: &HttpState, asked: &Asked) -> Response {
 }
 
 pub(super) async fn weights(state: &HttpState, asked: &Asked) -> Response {
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::super::stopped();
     };
     let weight_infos: Vec<v1::WeightInfo> = snapshot
@@ -129,7 +129,7 @@ pub(super) async fn weights(state: &HttpState, asked: &Asked) -> Response {
 }
 
 pub(super) async fn master(state: &HttpState, asked: &Asked) -> Response {
-    let Ok(snapshot) = state.handle.snapshot().await else {
+    let Ok(snapshot) = state.snapshot().await else {
         return super::super::stopped();
     };
     let record = &snapshot.master;

@@ -2,7 +2,8 @@
 //! of an unchanged state get small answers again.
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use rustc_hash::FxBuildHasher;
@@ -12,7 +13,10 @@ use super::{
     Rendering,
     plan::{Plan, Run},
 };
-use crate::model::Snapshot;
+use crate::{
+    handle::{MasterHandle, Stopped},
+    model::Snapshot,
+};
 
 /// Answers remembered at once.
 const SLOTS: usize = 64;
@@ -22,6 +26,8 @@ const INLINE: usize = 256;
 const LARGE: usize = 10_000;
 /// How many large answers may be in memory at once.
 const ROOM: usize = 8;
+/// How long a state is held that nobody reads any more.
+const HELD: Duration = Duration::from_secs(1);
 
 /// Which read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +43,6 @@ pub(crate) enum ReadKind {
     GetFrameworks,
     GetExecutors,
     GetTasks,
-    GetRoles,
 }
 
 /// Which read with which parameters.
@@ -67,7 +72,16 @@ impl ReadKey {
 #[derive(Debug)]
 pub(crate) struct Reads {
     slots: Mutex<HashMap<ReadKey, Slot, FxBuildHasher>>,
+    latest: Mutex<Option<Latest>>,
     room: Arc<Semaphore>,
+}
+
+/// The state seen last. While somebody holds it and nothing changes, the owner
+/// gives the same one again, and with it its answers stay valid.
+#[derive(Debug)]
+struct Latest {
+    snapshot: Arc<Snapshot>,
+    read_again: bool,
 }
 
 #[derive(Debug)]
@@ -78,15 +92,58 @@ struct Slot {
     kept: Option<Arc<Rendering>>,
 }
 
+/// Lets the state go once nobody read it for a while.
+async fn let_go(reads: Weak<Reads>) {
+    loop {
+        tokio::time::sleep(HELD).await;
+        let Some(reads) = reads.upgrade() else { return };
+        let mut latest = reads.latest();
+        match &mut *latest {
+            Some(known) if known.read_again => known.read_again = false,
+            _ => {
+                *latest = None;
+                return;
+            }
+        }
+    }
+}
+
 impl Default for Reads {
     fn default() -> Reads {
-        Reads { slots: Mutex::default(), room: Arc::new(Semaphore::new(ROOM)) }
+        Reads {
+            slots: Mutex::default(),
+            latest: Mutex::default(),
+            room: Arc::new(Semaphore::new(ROOM)),
+        }
     }
 }
 
 // === impl Reads ===
 
 impl Reads {
+    /// The state now. An outdated one is let go at once, an unread one soon: what
+    /// the owner changes meanwhile would exist twice.
+    pub(crate) async fn snapshot(
+        self: &Arc<Reads>,
+        handle: &MasterHandle,
+    ) -> Result<Arc<Snapshot>, Stopped> {
+        let snapshot = handle.snapshot().await?;
+        let mut latest = self.latest();
+        match &mut *latest {
+            Some(known) if Arc::ptr_eq(&known.snapshot, &snapshot) => known.read_again = true,
+            Some(known) => known.snapshot = Arc::clone(&snapshot),
+            None => {
+                *latest = Some(Latest { snapshot: Arc::clone(&snapshot), read_again: false });
+                tokio::spawn(let_go(Arc::downgrade(self)));
+            }
+        }
+        Ok(snapshot)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Latest>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The answer for `key` in the state `snapshot`, if it is known or being made.
     pub(crate) fn find(&self, key: &ReadKey, snapshot: &Arc<Snapshot>) -> Option<Arc<Rendering>> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

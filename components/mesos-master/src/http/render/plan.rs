@@ -108,6 +108,8 @@ pub(super) struct Run {
     /// Places of the parts that are work.
     jobs: Vec<usize>,
     next: AtomicUsize,
+    /// The longest text so far: the next one is probably not much longer.
+    longest: AtomicUsize,
     snapshot: Arc<Snapshot>,
     output: Mutex<Output>,
     rendering: Arc<Rendering>,
@@ -141,6 +143,7 @@ impl Run {
             framed: plan.framed,
             jobs,
             next: AtomicUsize::new(0),
+            longest: AtomicUsize::new(0),
             snapshot,
             output: Mutex::new(output),
             rendering,
@@ -162,10 +165,16 @@ impl Run {
         loop {
             let job = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(&place) = self.jobs.get(job) else { return };
-            let mut text = Vec::new();
+            // Growing step by step would copy everything once more.
+            let expected = self.longest.load(Ordering::Relaxed);
+            let mut text = Vec::with_capacity(expected + expected / 16);
             if let Some(Part::Work(work)) = self.parts.get(place) {
                 work(&self.snapshot, &mut text);
             }
+            if text.len() < text.capacity() / 2 {
+                text.shrink_to_fit();
+            }
+            self.longest.fetch_max(text.len(), Ordering::Relaxed);
             self.publish(Some((place, text)));
         }
     }

@@ -137,7 +137,7 @@ fn write_status(
         write_labels(out, labels);
     }
     if let Some(container) = &status.container {
-        member(out, "container_status");
+        out.extend_from_slice(b",\"container_status\":");
         let address: *const ContainerStatus = &raw const **container;
         match last {
             Some((known, place)) if *known == address => out.extend_from_within(place.clone()),
@@ -157,11 +157,11 @@ fn write_status(
 fn write_container(out: &mut Vec<u8>, container: &ContainerStatus, networks: &mut Memo<Vec<u8>>) {
     let begin = out.len();
     if let Some(id) = &container.container_id {
-        member(out, "container_id");
+        out.extend_from_slice(b",\"container_id\":");
         write_container_id(out, id);
     }
     if !container.network_infos.is_empty() {
-        member(out, "network_infos");
+        out.extend_from_slice(b",\"network_infos\":");
         write_networks(out, container, networks);
     }
     if let Some(cgroup) = &container.cgroup_info {

@@ -6,22 +6,47 @@ use mesos_messages::json::JsonMessage;
 use prost::Message;
 
 use super::{
-    member, member_bool, member_double, member_string,
+    member, member_bool, member_string,
     task::{open, write_container_id, write_networks},
 };
 use crate::{
     http::render::{
         proto,
-        text::{Memo, quoted, uuid},
+        text::{Memo, double, quoted, uuid},
     },
-    model::{ContainerStatus, Id, Status, Task, TaskSpec},
+    model::{ContainerStatus, Id, Status, StatusMore, Task, TaskSpec},
 };
 
 /// Writes v1 tasks in JSON.
 pub(crate) struct JsonTasks {
     framework: Vec<u8>,
     specs: Memo<SpecJson>,
+    shared: Shared,
+}
+
+/// What the statuses of a task have in common, and what was written last.
+#[derive(Default)]
+struct Shared {
+    /// `{"task_id":{"value":"..."},"state":"`.
+    head: Vec<u8>,
+    /// `,"agent_id":{"value":"..."}`.
+    agent: Vec<u8>,
     networks: Memo<Vec<u8>>,
+    last: LastContainer,
+}
+
+impl Shared {
+    fn begin(&mut self, task: &Task) {
+        self.last = None;
+        self.head.clear();
+        self.head.extend_from_slice(b"{\"task_id\":{\"value\":");
+        quoted(&mut self.head, &task.id);
+        self.head.extend_from_slice(b"},\"state\":\"");
+        self.agent.clear();
+        self.agent.extend_from_slice(b",\"agent_id\":{\"value\":");
+        quoted(&mut self.agent, &task.agent_id);
+        self.agent.push(b'}');
+    }
 }
 
 struct SpecJson {
@@ -95,36 +120,38 @@ impl JsonTasks {
     pub(crate) fn new(framework: &Id) -> JsonTasks {
         let mut text = Vec::new();
         member_id(&mut text, "framework_id", framework);
-        JsonTasks { framework: text, specs: Memo::default(), networks: Memo::default() }
+        JsonTasks { framework: text, specs: Memo::default(), shared: Shared::default() }
     }
 
     /// Appends one task.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, task: &Task) {
         let Some(spec) = self.specs.get(&task.spec, SpecJson::new) else { return };
+        let shared = &mut self.shared;
+        shared.begin(task);
         out.extend_from_slice(&spec.head);
-        member_id(out, "task_id", &task.id);
+        out.extend_from_slice(b",\"task_id\":{\"value\":");
+        quoted(out, &task.id);
+        out.push(b'}');
         out.extend_from_slice(&self.framework);
         if let Some(executor) = &task.executor_id {
             member_id(out, "executor_id", executor);
         }
-        member_id(out, "agent_id", &task.agent_id);
-        member(out, "state");
-        name(out, task.state.as_str_name());
+        out.extend_from_slice(&shared.agent);
+        out.extend_from_slice(b",\"state\":\"");
+        out.extend_from_slice(task.state.as_str_name().as_bytes());
+        out.push(b'"');
         out.extend_from_slice(&spec.middle);
         if !task.statuses.is_empty() {
-            member(out, "statuses");
-            let networks = &mut self.networks;
-            let mut last = None;
-            json::list(out, &task.statuses, |out, status| {
-                write_status(out, task, status, networks, &mut last);
-            });
+            out.extend_from_slice(b",\"statuses\":");
+            json::list(out, &task.statuses, |out, status| write_status(out, status, shared));
         }
         if let Some(state) = task.status_update_state {
-            member(out, "status_update_state");
-            name(out, state.as_str_name());
+            out.extend_from_slice(b",\"status_update_state\":\"");
+            out.extend_from_slice(state.as_str_name().as_bytes());
+            out.push(b'"');
         }
         if let Some(bytes) = &task.status_update_uuid {
-            member(out, "status_update_uuid");
+            out.extend_from_slice(b",\"status_update_uuid\":");
             uuid(out, bytes);
         }
         out.extend_from_slice(&spec.tail);
@@ -132,78 +159,82 @@ impl JsonTasks {
     }
 }
 
-fn name(out: &mut Vec<u8>, name: &str) {
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'"');
-}
-
 type LastContainer = Option<(*const ContainerStatus, Range<usize>)>;
 
-fn write_status(
-    out: &mut Vec<u8>,
-    task: &Task,
-    status: &Status,
-    networks: &mut Memo<Vec<u8>>,
-    last: &mut LastContainer,
-) {
+fn write_status(out: &mut Vec<u8>, status: &Status, shared: &mut Shared) {
     let more = status.more.as_deref();
-    out.extend_from_slice(b"{\"task_id\":{\"value\":");
-    quoted(out, &task.id);
-    out.extend_from_slice(b"},\"state\":");
-    name(out, status.state.as_str_name());
+    out.extend_from_slice(&shared.head);
+    out.extend_from_slice(status.state.as_str_name().as_bytes());
+    out.push(b'"');
     if let Some(message) = more.and_then(|more| more.message.as_deref()) {
         member_string(out, "message", message);
     }
     if let Some(source) = status.source {
-        member(out, "source");
-        name(out, source.as_str_name());
+        out.extend_from_slice(b",\"source\":\"");
+        out.extend_from_slice(source.as_str_name().as_bytes());
+        out.push(b'"');
     }
     if let Some(reason) = status.reason {
-        member(out, "reason");
-        name(out, reason.as_str_name());
+        out.extend_from_slice(b",\"reason\":\"");
+        out.extend_from_slice(reason.as_str_name().as_bytes());
+        out.push(b'"');
     }
-    member_id(out, "agent_id", &task.agent_id);
+    out.extend_from_slice(&shared.agent);
     if let Some(executor) = &status.executor_id {
-        member_id(out, "executor_id", executor);
+        out.extend_from_slice(b",\"executor_id\":{\"value\":");
+        quoted(out, executor);
+        out.push(b'}');
     }
-    member_double(out, "timestamp", status.timestamp);
+    out.extend_from_slice(b",\"timestamp\":");
+    double(out, status.timestamp);
     if let Some(bytes) = &status.uuid {
-        member(out, "uuid");
+        out.extend_from_slice(b",\"uuid\":");
         uuid(out, bytes);
     }
     if let Some(healthy) = status.healthy {
         member_bool(out, "healthy", healthy);
     }
-    if let Some(check) = more.and_then(|more| more.check_status.as_ref()) {
-        member(out, "check_status");
-        check.write_json(out);
-    }
-    if let Some(labels) = more.and_then(|more| more.labels.as_ref()) {
-        member(out, "labels");
-        labels.write_json(out);
+    if let Some(more) = more {
+        write_before_container(out, more);
     }
     if let Some(container) = &status.container {
-        member(out, "container_status");
+        out.extend_from_slice(b",\"container_status\":");
         let address: *const ContainerStatus = &raw const **container;
-        match last {
+        match &shared.last {
             Some((known, place)) if *known == address => out.extend_from_within(place.clone()),
             _ => {
                 let begin = out.len();
-                write_container(out, container, networks);
-                *last = Some((address, begin..out.len()));
+                write_container(out, container, &mut shared.networks);
+                shared.last = Some((address, begin..out.len()));
             }
         }
     }
-    if let Some(nanoseconds) = more.and_then(|more| more.unreachable_time_ns) {
+    if let Some(more) = more {
+        write_after_container(out, more);
+    }
+    out.push(b'}');
+}
+
+fn write_before_container(out: &mut Vec<u8>, more: &StatusMore) {
+    if let Some(check) = &more.check_status {
+        member(out, "check_status");
+        check.write_json(out);
+    }
+    if let Some(labels) = &more.labels {
+        member(out, "labels");
+        labels.write_json(out);
+    }
+}
+
+fn write_after_container(out: &mut Vec<u8>, more: &StatusMore) {
+    if let Some(nanoseconds) = more.unreachable_time_ns {
         member(out, "unreachable_time");
         mesos_messages::v1::TimeInfo { nanoseconds }.write_json(out);
     }
-    if let Some(limitation) = more.and_then(|more| more.limitation.as_ref()) {
+    if let Some(limitation) = &more.limitation {
         member(out, "limitation");
         limitation.write_json(out);
     }
-    out.push(b'}');
 }
 
 fn write_container(out: &mut Vec<u8>, container: &ContainerStatus, networks: &mut Memo<Vec<u8>>) {
