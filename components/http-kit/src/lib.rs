@@ -18,8 +18,6 @@
 //! no protobuf. It has no TLS yet, no HTTP/2, and no authorization beyond "who is
 //! it". An `axum::Router` can be served through [`service::from_tower`].
 #![forbid(unsafe_code)]
-// A refusal is an answer: it is moved once and then sent.
-#![allow(clippy::result_large_err)]
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

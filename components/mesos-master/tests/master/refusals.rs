@@ -13,7 +13,7 @@ fn golden() -> Option<PathBuf> {
 
 /// Request and answer of a recording.
 fn read(path: &PathBuf) -> (Vec<u8>, u16, String) {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).unwrap().replace("\r\n", "\n");
     let (_, rest) = text.split_once(">>> REQUEST\n").unwrap();
     let (request, rest) = rest.split_once("\n<<< RESPONSE HEAD\n").unwrap();
     let (head, rest) = rest.split_once("\n<<< BODY").unwrap();

@@ -421,7 +421,7 @@ mod tests {
             let mut bytes = Vec::new();
             ProtoTasks::new(&task.framework_id).write(&mut bytes, 2, &task);
             let list = v1::master::response::GetTasks::decode(&bytes[..]).unwrap();
-            assert_eq!(list.tasks, [expected.clone()]);
+            assert_eq!(list.tasks, std::slice::from_ref(&expected));
             let mut text = Vec::new();
             JsonTasks::new(&task.framework_id).write(&mut text, &task);
             let written: serde_json::Value = serde_json::from_slice(&text).unwrap();
