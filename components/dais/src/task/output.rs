@@ -46,10 +46,11 @@ impl Output {
         let mut pause = PAUSE.0;
         loop {
             let now = phase.borrow_and_update().clone();
-            let copied = self.copy().await?;
             if let Phase::Ended { container } = now {
                 return self.finish(container).await;
             }
+            // An agent that restarts does not answer for a while; the files stay.
+            let copied = self.copy().await.unwrap_or(false);
             pause = if copied { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
             tokio::select! {
                 () = sleep(pause) => {}
@@ -61,14 +62,25 @@ impl Output {
     /// What a task wrote last may still be on its way into the files while its container exists.
     async fn finish(&mut self, container: Option<String>) -> anyhow::Result<()> {
         let patience = Instant::now() + GONE.1;
-        while let Some(id) = &container
-            && self.agent.has_container(id).await?
-            && Instant::now() < patience
-        {
-            sleep(GONE.0).await;
+        loop {
+            let result = self.try_finish(container.as_deref()).await;
+            match result {
+                Ok(true) => return Ok(()),
+                Err(error) if Instant::now() > patience => return Err(error),
+                Ok(false) if Instant::now() > patience => return Ok(()),
+                Ok(false) | Err(_) => sleep(GONE.0).await,
+            }
         }
+    }
+
+    /// Copies what there is; true if nothing can come after it.
+    async fn try_finish(&mut self, container: Option<&str>) -> anyhow::Result<bool> {
+        let gone = match container {
+            Some(id) => !self.agent.has_container(id).await?,
+            None => true,
+        };
         self.copy().await?;
-        Ok(())
+        Ok(gone)
     }
 
     /// Copies what is new in both files; whether there was anything.

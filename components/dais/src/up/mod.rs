@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// What to log: a level, or a filter such as info,mesos_master=debug.
-    #[arg(long, default_value = "warn", value_name = "LEVEL")]
+    #[arg(long, default_value = "warn,mesos_containerizer::launch=info", value_name = "LEVEL")]
     log_level: String,
 }
 
