@@ -72,6 +72,10 @@ impl Layout {
         self.meta_agent(agent).join("slave.info")
     }
 
+    pub(crate) fn drain_config(&self, agent: &str) -> PathBuf {
+        self.meta_agent(agent).join("drain.config")
+    }
+
     pub(crate) fn meta_framework(&self, agent: &str, framework: &str) -> PathBuf {
         framework_in(&self.meta_slaves(), agent, framework)
     }

@@ -32,6 +32,10 @@ pub fn load(layout: &Layout, boot_id: &str) -> Result<Recovered, FileError> {
         return Ok(recovered);
     }
     recovered.agent = Some(file::read_message(&path)?);
+    let drain = layout.drain_config(&agent);
+    if drain.exists() {
+        recovered.drain = Some(file::read_message(&drain)?);
+    }
     let before = file::read_text(&layout.boot_id())?;
     recovered.rebooted = before.is_some_and(|before| before != boot_id);
     for framework in names(&layout.meta_agent(&agent).join("frameworks")) {
@@ -159,12 +163,21 @@ pub(crate) fn aged(path: PathBuf) -> (PathBuf, Duration) {
     (path, age)
 }
 
-/// Every sandbox below the work directory with its age, for the garbage collector: also those of
-/// frameworks that were never checkpointed.
-pub(crate) fn sandboxes(layout: &Layout) -> Vec<(PathBuf, Duration)> {
+/// Every sandbox of this agent with its age, for the garbage collector: also those of frameworks
+/// that were never checkpointed. Of agents that lived here before, everything.
+pub(crate) fn sandboxes(layout: &Layout, present: Option<&str>) -> Vec<(PathBuf, Duration)> {
     let slaves = layout.slaves();
     let mut found = Vec::new();
+    for agent in names(&layout.meta_slaves()) {
+        if present != Some(&agent) {
+            found.push(aged(layout.meta_agent(&agent)));
+        }
+    }
     for agent in names(&slaves) {
+        if present != Some(&agent) {
+            found.push(aged(slaves.join(&agent)));
+            continue;
+        }
         for framework in names(&slaves.join(&agent).join("frameworks")) {
             let dir = layout.framework(&agent, &framework).join("executors");
             for executor in names(&dir) {

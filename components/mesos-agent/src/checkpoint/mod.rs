@@ -34,6 +34,8 @@ pub struct Run {
 pub enum Write {
     /// The agent with its id.
     Agent(v1::AgentInfo),
+    /// A drain that is under way, or none any more.
+    Drain(Option<v1::DrainConfig>),
     /// A framework and the libprocess address of its scheduler.
     Framework {
         /// What it registered with.
@@ -78,6 +80,8 @@ pub enum Write {
 pub struct Recovered {
     /// The agent as it last ran.
     pub agent: Option<v1::AgentInfo>,
+    /// A drain that was under way.
+    pub drain: Option<v1::DrainConfig>,
     /// The machine was started anew since: no executor can be alive.
     pub rebooted: bool,
     /// Frameworks with executors that had not ended.

@@ -28,6 +28,7 @@ enum Op {
     Put(PathBuf, Vec<u8>),
     Append(PathBuf, Vec<u8>),
     Link(PathBuf, String),
+    Delete(PathBuf),
 }
 
 impl Writer {
@@ -76,6 +77,13 @@ impl Writer {
                 ];
                 self.agent = id;
                 ops
+            }
+            Write::Drain(config) => {
+                let path = self.layout.drain_config(&self.agent);
+                vec![match config {
+                    Some(config) => Op::Put(path, file::encode(config)),
+                    None => Op::Delete(path),
+                }]
             }
             Write::Framework { info, pid } => {
                 let id = info.id.as_ref().map_or("", |id| &id.value);
@@ -144,7 +152,7 @@ impl Writer {
             other => other?,
         }
         if self.sync {
-            if !matches!(op, Op::Link(..)) {
+            if !matches!(op, Op::Link(..) | Op::Delete(_)) {
                 touched.insert(path.clone());
             }
             touched.insert(dir.to_owned());
@@ -156,7 +164,10 @@ impl Writer {
 impl Op {
     fn path(&self) -> &Path {
         match self {
-            Self::Put(path, _) | Self::Append(path, _) | Self::Link(path, _) => path,
+            Self::Put(path, _)
+            | Self::Append(path, _)
+            | Self::Link(path, _)
+            | Self::Delete(path) => path,
         }
     }
 
@@ -168,6 +179,10 @@ impl Op {
                 fs::rename(&temporary, path)
             }
             Self::Append(path, bytes) => append(path, bytes),
+            Self::Delete(path) => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
             Self::Link(path, target) => {
                 let temporary = temporary(path, sequence);
                 match fs::remove_file(&temporary) {

@@ -98,6 +98,7 @@ pub enum Inbound {
     UpdateFramework(Box<internal::UpdateFrameworkMessage>),
     Acknowledgement(internal::StatusUpdateAcknowledgementMessage),
     Shutdown(internal::ShutdownMessage),
+    Drain(internal::DrainSlaveMessage),
     /// A message for which this agent has no function yet, by name.
     Unsupported(&'static str),
     // From the master or straight from a v0 scheduler.

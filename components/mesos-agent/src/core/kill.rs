@@ -178,14 +178,7 @@ impl Core {
                 self.schedule_removal(now, path);
             }
         }
-        // One that comes and goes is remembered once.
-        let mut view = super::snapshot::completed_framework(framework);
-        if let Some(at) = self.completed_frameworks.iter().position(|old| old.id() == id)
-            && let Some(old) = self.completed_frameworks.remove(at)
-        {
-            let keep = self.settings.max_completed_executors_per_framework;
-            view.take_over(old, keep);
-        }
+        let view = super::snapshot::completed_framework(framework);
         while self.completed_frameworks.len() >= self.settings.max_completed_frameworks.max(1) {
             self.completed_frameworks.pop_front();
         }

@@ -8,6 +8,8 @@
 //! - Effects come in the order they must happen; whatever promises something to the outside
 //!   follows the write that makes it true.
 
+mod command;
+mod drain;
 mod executor;
 mod executors;
 mod gc;
@@ -27,6 +29,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+pub use drain::Drain;
 pub use executor::ExecutorState;
 pub use input::{
     Answer, ContainerEnd, Effect, Effects, Inbound, Input, Launch, Outbound, RequestId, Stop, Uuid,
@@ -134,6 +137,7 @@ pub struct Core {
     /// Executors of a restarted agent that did not come back yet: by container.
     awaited: std::collections::BTreeSet<String>,
     stop: Option<Stop>,
+    drain: Option<Drain>,
     /// Whether the checkpoints were taken in: before, nothing is known of any executor.
     loaded: bool,
 }
@@ -206,6 +210,7 @@ impl Core {
             counters: Counters::default(),
             awaited: std::collections::BTreeSet::new(),
             stop: None,
+            drain: None,
             loaded: false,
             settings,
         }
@@ -259,6 +264,7 @@ impl Core {
             Input::Leave => self.leave(now, fx),
         }
         self.run_timers(now, fx);
+        self.finish_drain(fx);
         self.finish_stop(fx);
     }
 
@@ -315,6 +321,7 @@ impl Core {
                 let text = message.message.unwrap_or_default();
                 self.shut_down(now, Stop::ByMaster(text), fx);
             }
+            Inbound::Drain(message) => self.drain(now, message, fx),
             Inbound::Unsupported(name) => {
                 tracing::warn!(name, "the master asked for what this agent cannot do yet");
             }

@@ -1,7 +1,7 @@
 //! Starting on what an earlier process wrote down.
 
 use super::{
-    Core, Effect, Effects, Framework, Outbound, State, Timer,
+    Core, Drain, Effect, Effects, Framework, Outbound, State, Stop, Timer,
     executor::{Executor, ExecutorState, PendingTermination, record_status},
     input::ContainerEnd,
     updates::is_terminal,
@@ -52,6 +52,7 @@ impl Core {
                 }
             }
         }
+        self.drain = recovered.drain.map(|config| Drain { config, since: now.wall });
         self.old_paths(now, recovered.old);
         for container in gone {
             let message = recovered.rebooted.then(|| "The agent's machine was rebooted".to_owned());
@@ -183,9 +184,14 @@ impl Core {
     }
 
     /// Recovery is over: look for the master.
-    pub(super) fn recovered(&mut self, now: Now, _fx: &mut Effects) {
-        if self.state == State::Recovering {
-            self.counters.recovery_time = now.mono;
+    pub(super) fn recovered(&mut self, now: Now, fx: &mut Effects) {
+        if self.state != State::Recovering {
+            return;
+        }
+        self.counters.recovery_time = now.mono;
+        if self.settings.cleanup {
+            self.shut_down(now, Stop::Left, fx);
+        } else {
             self.detect(now, Duration::ZERO);
         }
     }

@@ -1,7 +1,7 @@
 //! What readers see: records shared with the core, copied only when the core changes them.
 
 use super::{
-    Core, Framework, State,
+    Core, Drain, Framework, State,
     executor::{Executor, ExecutorState},
 };
 use crate::checkpoint::Run;
@@ -59,6 +59,7 @@ pub struct Snapshot {
     pub frameworks: Vec<FrameworkView>,
     pub completed_frameworks: Vec<FrameworkView>,
     pub counters: Counters,
+    pub drain: Option<Drain>,
     pub gc: GcView,
 }
 
@@ -150,15 +151,6 @@ impl FrameworkView {
             completed_executors: framework.completed.iter().cloned().collect(),
         }
     }
-
-    /// Adds what was known of the framework when it was last here.
-    pub(super) fn take_over(&mut self, old: Self, keep: usize) {
-        let mut completed = old.completed_executors;
-        completed.append(&mut self.completed_executors);
-        let surplus = completed.len().saturating_sub(keep);
-        completed.drain(..surplus);
-        self.completed_executors = completed;
-    }
 }
 
 pub(super) fn completed_framework(framework: Framework) -> FrameworkView {
@@ -195,6 +187,7 @@ impl Core {
             frameworks: self.frameworks.values().map(FrameworkView::of).collect(),
             completed_frameworks: self.completed_frameworks.iter().cloned().collect(),
             counters: self.counters.clone(),
+            drain: self.drain.clone(),
             gc: GcView {
                 pending: self.gc.pending() as u64,
                 succeeded: self.gc.succeeded,

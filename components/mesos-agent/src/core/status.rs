@@ -125,6 +125,7 @@ impl Core {
             self.counters.invalid_status_updates += 1;
             return;
         }
+        self.explain_by_drain(framework, &mut update);
         let key = (update.framework_id.value.clone(), update.status.task_id.value.clone());
         if self.streams.seen(&key, update.uuid.as_deref().unwrap_or_default()) {
             if let Some(channel) = channel {

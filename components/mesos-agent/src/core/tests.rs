@@ -528,6 +528,45 @@ fn a_master_that_does_not_want_the_agent_ends_it() {
 }
 
 #[test]
+fn draining_kills_everything_and_refuses_more() {
+    let mut agent = Agent::registered();
+    let container = agent.running("t", true);
+    let config = v1::DrainConfig {
+        max_grace_period: Some(Duration::from_secs(1).into()),
+        mark_gone: Some(false),
+    };
+    let effects = agent.master(Inbound::Drain(internal::DrainSlaveMessage { config }));
+    assert_eq!(events(&effects), [event::Type::Kill]);
+    assert_eq!(names(&effects)[0], "write");
+    let effects = agent.master(run(task("more"), true));
+    assert_eq!(statuses(&effects)[0].reason(), Reason::AgentDraining);
+    let refused = statuses(&effects)[0].uuid.clone().unwrap();
+    agent.acknowledge("more", &refused);
+    let effects = agent.update("t", TaskState::TaskKilled, 1);
+    assert_eq!(statuses(&effects)[0].reason(), Reason::AgentDraining);
+    agent.acknowledge("t", &[1; 16]);
+    assert!(agent.core.snapshot().drain.is_some());
+    agent.terminate(&container, ContainerEnd::default());
+    assert!(agent.core.snapshot().drain.is_none(), "nothing is left");
+}
+
+#[test]
+fn a_framework_that_comes_back_is_no_completed_one() {
+    let mut agent = Agent::registered();
+    for round in ["one", "two"] {
+        let container = agent.running(round, false);
+        assert!(agent.core.snapshot().completed_frameworks.is_empty());
+        agent.update(round, TaskState::TaskFinished, 3);
+        agent.acknowledge(round, &[3; 16]);
+        agent.terminate(&container, ContainerEnd::default());
+    }
+    let snapshot = agent.core.snapshot();
+    assert!(snapshot.frameworks.is_empty());
+    assert_eq!(snapshot.completed_frameworks.len(), 1);
+    assert_eq!(snapshot.completed_frameworks[0].completed_executors.len(), 2);
+}
+
+#[test]
 fn strangers_do_not_command_the_agent() {
     let mut agent = Agent::registered();
     agent.running("t", false);

@@ -91,6 +91,11 @@ fn write_state(out: &mut Vec<u8>, state: &State, snapshot: &Snapshot) {
     if let Some(domain) = &info.domain {
         domain.write_json(object.key("domain"));
     }
+    if let Some(drain) = &snapshot.drain {
+        drain.config.write_json(object.key("drain_config"));
+        let since = mesos_messages::time::seconds(drain.since);
+        object.double("estimated_drain_start_time_seconds", since);
+    }
     let total = json::sum(&info.resources);
     total.write_summary(object.key("resources"));
     write_reservations(&mut object, "reserved_resources", &total);

@@ -12,7 +12,14 @@ use mesos_messages::{
     time,
     v1::{self, TaskState},
 };
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 pub(super) fn add(routes: &mut Routes, state: &Arc<State>) {
     let (classic, text) = (Arc::clone(state), Arc::clone(state));
@@ -69,8 +76,13 @@ pub(super) async fn collect(state: &State) -> Result<BTreeMap<&'static str, f64>
     resources(&snapshot, &mut metrics);
     let cache = state.config.fetcher_cache_size as f64;
     metrics.insert("containerizer/fetcher/cache_size_total_bytes", cache);
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let fetches = &state.fetches;
+    metrics.insert("containerizer/fetcher/task_fetches_succeeded", count(&fetches.succeeded));
+    metrics.insert("containerizer/fetcher/task_fetches_failed", count(&fetches.failed));
     // Parts of the original that have no counterpart here: present, as dashboards expect them.
     for name in [
+        "containerizer/fetcher/cache_size_used_bytes",
         "containerizer/mesos/container_destroy_errors",
         "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
         "containerizer/mesos/provisioner/remove_container_errors",

@@ -12,7 +12,7 @@ mod tests;
 use crate::{
     AgentConfig,
     core::{RequestId, Snapshot, State as AgentState},
-    shell::{Handle, runtime::Runtime, streams::Streams},
+    shell::{Handle, actuator::Fetches, runtime::Runtime, streams::Streams},
 };
 use http_body_util::BodyExt;
 use http_kit::{
@@ -48,6 +48,7 @@ pub(crate) struct State {
     handle: Handle,
     runtime: Arc<dyn Runtime>,
     streams: Arc<Streams>,
+    fetches: Arc<Fetches>,
     files: VirtualFiles,
     upid: Upid,
     /// Seconds since the Unix epoch.
@@ -61,6 +62,7 @@ impl State {
         handle: Handle,
         runtime: Arc<dyn Runtime>,
         streams: Arc<Streams>,
+        fetches: Arc<Fetches>,
         files: VirtualFiles,
         upid: Upid,
     ) -> Arc<Self> {
@@ -75,6 +77,7 @@ impl State {
             handle,
             runtime,
             streams,
+            fetches,
             files,
             upid,
             start_time: time::seconds(now),

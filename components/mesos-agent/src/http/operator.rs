@@ -213,9 +213,13 @@ async fn dispatch(
         Type::GetOperations => answer.get_operations = Some(Default::default()),
         Type::GetResourceProviders => answer.get_resource_providers = Some(Default::default()),
         Type::GetAgent => {
-            let info = (*state.snapshot().await?.info).clone();
-            answer.get_agent =
-                Some(response::GetAgent { agent_info: Some(info), ..Default::default() });
+            let snapshot = state.snapshot().await?;
+            let drain = snapshot.drain.as_ref();
+            answer.get_agent = Some(response::GetAgent {
+                agent_info: Some((*snapshot.info).clone()),
+                drain_config: drain.map(|drain| drain.config.clone()),
+                estimated_drain_start_time: drain.map(|drain| drain.since.into()),
+            });
         }
         Type::GetState | Type::GetTasks | Type::GetExecutors | Type::GetFrameworks => {
             return lists(state, kind, content).await;

@@ -97,6 +97,7 @@ fn recorded() -> Option<Snapshot> {
             true,
         )],
         counters: Counters::default(),
+        drain: None,
         gc: GcView { max_allowed_age: Duration::from_secs(1), ..GcView::default() },
     })
 }
@@ -136,6 +137,7 @@ fn serve(snapshot: Snapshot) -> Routes {
         Handle { inbox },
         runtime,
         Arc::new(Streams::default()),
+        Arc::default(),
         VirtualFiles::default(),
         upid,
     );

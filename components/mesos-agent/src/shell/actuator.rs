@@ -20,10 +20,20 @@ use mesos_messages::v1;
 use rustc_hash::FxHashMap;
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// How many containers got their files.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
 
 /// The agent's hands.
 pub(crate) struct Actuator {
@@ -31,6 +41,7 @@ pub(crate) struct Actuator {
     pub(crate) upid: Upid,
     pub(crate) outbox: Outbox,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) fetches: Arc<Fetches>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) files: VirtualFiles,
     pub(crate) inbox: mpsc::Sender<Event>,
@@ -136,7 +147,12 @@ impl Actuator {
             () = off.cancelled() => return Err("The launch was called off".to_owned()),
             prepared = prepare => prepared?,
         };
-        self.runtime.launch(container).await
+        let launched = self.runtime.launch(container).await;
+        // Called off between the last look and the start: the first attempt found nothing to end.
+        if off.is_cancelled() && launched.is_ok() {
+            let _ = self.runtime.destroy(launch.container_id.clone()).await;
+        }
+        launched
     }
 
     /// Everything before the first process: the sandbox, its files, the command line.
@@ -148,16 +164,10 @@ impl Actuator {
         self.attach(launch);
         let command = launch.executor.command.as_deref().cloned().unwrap_or_default();
         let container_id = v1::ContainerId { value: launch.container_id.clone(), parent: None };
-        if !command.uris.is_empty() {
-            self.runtime
-                .fetch(FetchRequest {
-                    container_id: container_id.clone(),
-                    uris: command.uris.clone(),
-                    sandbox: launch.directory.clone(),
-                    user: launch.user.clone(),
-                })
-                .await?;
-        }
+        let fetched = self.fetch(launch, &container_id, &command).await;
+        let counter = if fetched.is_ok() { &self.fetches.succeeded } else { &self.fetches.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        fetched?;
         let agent_id = self.agent_id.read().unwrap_or_else(PoisonError::into_inner).clone();
         let pid = self.upid.to_string();
         let env = environment(&self.config, &pid, self.upid.address, &agent_id, launch)?;
@@ -177,6 +187,24 @@ impl Actuator {
             },
             working_dir: None,
         })
+    }
+
+    async fn fetch(
+        &self,
+        launch: &Launch,
+        container_id: &v1::ContainerId,
+        command: &v1::CommandInfo,
+    ) -> Result<(), String> {
+        if command.uris.is_empty() {
+            return Ok(());
+        }
+        let request = FetchRequest {
+            container_id: container_id.clone(),
+            uris: command.uris.clone(),
+            sandbox: launch.directory.clone(),
+            user: launch.user.clone(),
+        };
+        self.runtime.fetch(request).await
     }
 
     /// Shows the sandbox under its short name; the long one lies below a shown directory.

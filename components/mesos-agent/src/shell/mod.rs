@@ -1,6 +1,6 @@
 //! The agent's process: owns the core, feeds it, and does what it decides, writes first.
 
-mod actuator;
+pub(crate) mod actuator;
 mod committer;
 mod environment;
 pub(crate) mod runtime;

@@ -2,7 +2,7 @@
 
 use super::{
     Clock, Event, Handle, Owner,
-    actuator::Actuator,
+    actuator::{Actuator, Fetches},
     committer::Committer,
     runtime::{Containers, Runtime},
     streams::Streams,
@@ -94,6 +94,7 @@ pub(crate) async fn start(
         upid: upid.clone(),
         outbox: Outbox::new(OutboxConfig::default(), exit_queue),
         streams: Arc::new(Streams::default()),
+        fetches: Arc::new(Fetches::default()),
         runtime,
         files: files.clone(),
         inbox: inbox.clone(),
@@ -121,6 +122,7 @@ pub(crate) async fn start(
         handle.clone(),
         Arc::clone(&actuator.runtime),
         Arc::clone(&actuator.streams),
+        Arc::clone(&actuator.fetches),
         files,
         upid.clone(),
     );
@@ -169,7 +171,7 @@ async fn run(
         tokio::spawn(async move { actuator.watch(container).await });
     }
     loaded.containers = recovered.into_iter().collect::<BTreeSet<_>>();
-    let has_agent = loaded.agent.is_some();
+    let agent = loaded.agent.as_ref().and_then(|agent| agent.id.clone()).map(|id| id.value);
     owner.input(Input::Recover(Box::new(loaded)));
     owner.flush().await;
     let layout = Layout::new(actuator.config.work_dir.clone());
@@ -177,9 +179,7 @@ async fn run(
     if let Err(error) = fs::write(&boot, boot_id()) {
         return Err(AgentError::Io { path: boot, source: error });
     }
-    if has_agent {
-        look_for_old(&layout, &actuator);
-    }
+    look_for_old(&layout, agent, &actuator);
     let result = owner.run(shutdown.clone()).await;
     // An agent that ends by itself must not go on answering.
     shutdown.cancel();
@@ -189,10 +189,10 @@ async fn run(
 }
 
 /// Finds the sandboxes that an earlier process left behind, without holding up the start.
-fn look_for_old(layout: &Layout, actuator: &Arc<Actuator>) {
+fn look_for_old(layout: &Layout, agent: Option<String>, actuator: &Arc<Actuator>) {
     let (layout, inbox) = (layout.clone(), actuator.inbox.clone());
     tokio::task::spawn_blocking(move || {
-        let found = checkpoint::sandboxes(&layout);
+        let found = checkpoint::sandboxes(&layout, agent.as_deref());
         if !found.is_empty() {
             let _ = inbox.blocking_send(Event::Input(Input::OldPaths(found)));
         }

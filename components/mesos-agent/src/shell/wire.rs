@@ -25,7 +25,7 @@ pub(super) fn decode(name: &str, body: &[u8]) -> Option<Inbound> {
         "ReregisterExecutorMessage" => Inbound::ReregisterExecutor(read(body)?),
         "StatusUpdateMessage" => Inbound::StatusUpdate(read(body)?),
         "ExecutorToFrameworkMessage" => Inbound::ExecutorToFramework(read(body)?),
-        "DrainSlaveMessage" => Inbound::Unsupported("DrainSlaveMessage"),
+        "DrainSlaveMessage" => Inbound::Drain(read(body)?),
         "CheckpointResourcesMessage" => Inbound::Unsupported("CheckpointResourcesMessage"),
         "ApplyOperationMessage" => Inbound::Unsupported("ApplyOperationMessage"),
         "ReconcileOperationsMessage" => Inbound::Unsupported("ReconcileOperationsMessage"),
@@ -57,7 +57,7 @@ macro_rules! targets {
 
 targets!(
     SlaveRegisteredMessage, PingSlaveMessage, KillTaskMessage, ShutdownExecutorMessage,
-    ShutdownFrameworkMessage, StatusUpdateAcknowledgementMessage, ShutdownMessage,
+    ShutdownFrameworkMessage, StatusUpdateAcknowledgementMessage, ShutdownMessage, DrainSlaveMessage,
     FrameworkToExecutorMessage, RegisterExecutorMessage, ExecutorToFrameworkMessage;
     SlaveReregisteredMessage, RunTaskMessage, RunTaskGroupMessage, UpdateFrameworkMessage,
     ReregisterExecutorMessage, StatusUpdateMessage
