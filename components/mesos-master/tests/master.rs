@@ -6,5 +6,7 @@ mod support;
 
 #[path = "master/flow.rs"]
 mod flow;
+#[path = "master/recordings.rs"]
+mod recordings;
 #[path = "master/refusals.rs"]
 mod refusals;

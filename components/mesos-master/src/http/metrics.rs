@@ -12,6 +12,19 @@ use super::{HttpState, READONLY};
 /// Reads the request counters.
 pub(super) type Counters = Arc<dyn Fn() -> Vec<EndpointCounts> + Send + Sync>;
 
+/// Metrics of parts that this master does not have in the same way.
+const STEADY: [(&str, f64); 9] = [
+    ("allocator/event_queue_dispatches", 0.0),
+    ("allocator/mesos/allocation_runs", 0.0),
+    ("allocator/mesos/event_queue_dispatches", 0.0),
+    ("registrar/log/ensemble_size", 1.0),
+    ("registrar/log/recovered", 1.0),
+    ("registrar/queued_operations", 0.0),
+    ("registrar/registry_size_bytes", 0.0),
+    ("registrar/state_fetch_ms", 0.0),
+    ("registrar/state_store_ms", 0.0),
+];
+
 /// Every metric of the process.
 pub(super) async fn all(state: &HttpState) -> Result<BTreeMap<String, f64>, Response> {
     let metrics = state.handle.metrics().await.map_err(|_| super::stopped())?;
@@ -19,8 +32,14 @@ pub(super) async fn all(state: &HttpState) -> Result<BTreeMap<String, f64>, Resp
     for (name, value) in SystemStats::read().metrics() {
         values.insert(name.to_owned(), value);
     }
-    for name in ["allocator/event_queue_dispatches", "allocator/mesos/event_queue_dispatches"] {
-        values.entry(name.to_owned()).or_insert(0.0);
+    let known = [("cpus", metrics.cpus), ("mem", metrics.mem), ("disk", metrics.disk)];
+    for (name, gauge) in known {
+        let prefix = format!("allocator/mesos/resources/{name}");
+        values.entry(format!("{prefix}/total")).or_insert(gauge.total);
+        values.entry(format!("{prefix}/offered_or_allocated")).or_insert(gauge.used);
+    }
+    for (name, value) in STEADY {
+        values.entry(name.to_owned()).or_insert(value);
     }
     Ok(values)
 }
