@@ -17,7 +17,8 @@ use crate::{
     config::{ContainerConfig, ContainerizerConfig, ResourceLimits},
     entry::{Container, Phase, blocking, joined, watch_over},
     error::{ContainerizerError, LaunchError},
-    launch::{self, Launcher, Supervisor},
+    launch::{self, Launcher, Spawned, Supervisor},
+    nursery::Nursery,
     plan::Plan,
     record::Record,
     stats,
@@ -78,6 +79,7 @@ struct Inner {
     launcher: Launcher,
     boot_id: String,
     containers: Mutex<BTreeMap<String, Arc<Container>>>,
+    nursery: Mutex<Option<Nursery>>,
 }
 
 // === impl Containerizer ===
@@ -92,8 +94,8 @@ impl Containerizer {
             source,
         })?;
         let launcher = Launcher::choose(&config)?;
-        let containers = Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { config, launcher, boot_id, containers }) })
+        let (containers, nursery) = (Mutex::default(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { config, launcher, boot_id, containers, nursery }) })
     }
 
     /// Re-attaches to the containers in `known` and destroys all others found under the runtime
@@ -146,7 +148,7 @@ impl Containerizer {
             let started = blocking(move || inner2.start(&entry2, &container)).await;
             match started {
                 Ok((launched, child)) => {
-                    tokio::spawn(watch_over(entry, Some(child)));
+                    tokio::spawn(watch_over(entry, child));
                     Ok(launched)
                 }
                 Err(error) => {
@@ -306,7 +308,7 @@ impl Inner {
         &self,
         entry: &Container,
         container: &ContainerConfig,
-    ) -> Result<(Launched, Child), LaunchError> {
+    ) -> Result<(Launched, Option<Child>), LaunchError> {
         let mut plan = launch::plan(&self.config, &self.launcher, &self.boot_id, container)?;
         launch::prepare(&self.config, &self.launcher, container, &entry.record, &mut plan)?;
         let plan = Arc::new(plan);
@@ -318,29 +320,56 @@ impl Inner {
         result
     }
 
-    fn spawn(&self, entry: &Container) -> Result<(Launched, Child), LaunchError> {
-        let mut child = {
+    fn spawn(&self, entry: &Container) -> Result<(Launched, Option<Child>), LaunchError> {
+        let (report, child) = {
             // Under the lock: whoever destroys the container finds a supervisor, or is found.
             let mut state = entry.state();
             if state.destroyed {
                 return Err(LaunchError::Destroyed(entry.id.clone()));
             }
-            let child = launch::spawn(&self.config, &entry.record)?;
-            state.supervisor = Supervisor::of_child(&child).ok().map(Arc::new);
-            child
+            let spawned = self.supervisor(&entry.record)?;
+            state.supervisor = Some(Arc::new(spawned.supervisor));
+            (spawned.report, spawned.child)
         };
-        match launch::read_report(&mut child) {
+        match launch::read_report(report) {
             Ok(pid) => {
                 entry.state().pid = Some(pid);
                 Ok((Launched { pid }, child))
             }
             Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                let destroyed = entry.state().destroyed;
+                let (supervisor, destroyed) = {
+                    let state = entry.state();
+                    (state.supervisor.clone(), state.destroyed)
+                };
+                if let Some(supervisor) = supervisor {
+                    supervisor.signal(libc::SIGKILL);
+                }
+                if let Some(mut child) = child {
+                    let _ = child.wait();
+                }
                 Err(if destroyed { LaunchError::Destroyed(entry.id.clone()) } else { error })
             }
         }
+    }
+
+    /// From the nursery, which is made anew when it is gone; without one, from scratch.
+    fn supervisor(&self, record: &Record) -> Result<Spawned, LaunchError> {
+        let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..2 {
+            if nursery.is_none() {
+                *nursery = Nursery::start(launch::helper(&self.config)).ok();
+            }
+            match nursery.as_ref().map(|nursery| nursery.fork(record)) {
+                Some(Ok(spawned)) => return Ok(spawned),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the nursery of supervisors is gone");
+                    *nursery = None;
+                }
+                None => {}
+            }
+        }
+        drop(nursery);
+        launch::spawn(&self.config, record)
     }
 
     /// Takes up a container found on disk. False: nothing of it is left, its record neither.

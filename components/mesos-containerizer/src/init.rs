@@ -10,6 +10,7 @@ mod child;
 mod logs;
 mod memory;
 mod namespaces;
+mod nursery;
 mod supervisor;
 mod volumes;
 
@@ -25,6 +26,8 @@ use crate::record::{Process, Record};
 
 /// What makes the supervisor only say whether namespaces can be made here.
 pub(crate) const PROBE: &str = "--probe";
+/// What makes it one that forks a supervisor whenever it is asked for one.
+pub(crate) const NURSERY: &str = "--nursery";
 
 /// What went wrong, in words for the agent's log and the task's status.
 #[derive(Debug, thiserror::Error)]
@@ -40,19 +43,29 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(argument) = args.next() else {
         return ExitCode::from(64);
     };
-    let result = match argument.to_str() {
-        Some(PROBE) => namespaces::probe().map(|()| "ok\n".to_owned()),
-        _ => match start(&Record::at(argument)) {
-            Ok(supervisor) => return run(supervisor),
-            Err(failure) => Err(failure),
+    match argument.to_str() {
+        Some(PROBE) => match namespaces::probe() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => report_failure(&failure),
         },
-    };
-    let (text, code) = match result {
-        Ok(text) => (text, ExitCode::SUCCESS),
-        Err(failure) => (format!("error {failure}\n"), ExitCode::FAILURE),
-    };
-    report(&text);
-    code
+        Some(NURSERY) => match nursery::serve() {
+            nursery::Turn::Supervisor(record) => supervise(&record),
+            nursery::Turn::Done(code) => code,
+        },
+        _ => supervise(&Record::at(argument)),
+    }
+}
+
+fn supervise(record: &Record) -> ExitCode {
+    match start(record) {
+        Ok(supervisor) => run(supervisor),
+        Err(failure) => report_failure(&failure),
+    }
+}
+
+fn report_failure(failure: &Failure) -> ExitCode {
+    report(&format!("error {failure}\n"));
+    ExitCode::FAILURE
 }
 
 fn start(record: &Record) -> Result<supervisor::Supervisor, Failure> {

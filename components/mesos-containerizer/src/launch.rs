@@ -39,6 +39,15 @@ pub(crate) struct Supervisor {
     pub(crate) handle: Option<OwnedFd>,
 }
 
+/// A supervisor that has just come up.
+pub(crate) struct Spawned {
+    pub(crate) supervisor: Supervisor,
+    /// It says there when the container runs, or why it does not.
+    pub(crate) report: Box<dyn Read + Send>,
+    /// None: it is the nursery's to reap.
+    pub(crate) child: Option<Child>,
+}
+
 // === impl Launcher ===
 
 impl Launcher {
@@ -105,9 +114,9 @@ fn obstacle(config: &ContainerizerConfig) -> Option<String> {
     }
 }
 
-/// Inherits nothing. Without a hook before the execution, the standard library need not copy this
+/// What can become a supervisor. Inherits nothing. Without a hook before the execution, the standard library need not copy this
 /// process to start it.
-fn helper(config: &ContainerizerConfig) -> Command {
+pub(crate) fn helper(config: &ContainerizerConfig) -> Command {
     let mut command = Command::new(&config.helper);
     command
         .args(&config.helper_args)
@@ -188,18 +197,23 @@ pub(crate) fn discard(record: &Record, plan: &Plan) {
     let _ = record.remove();
 }
 
-pub(crate) fn spawn(config: &ContainerizerConfig, record: &Record) -> Result<Child, LaunchError> {
-    helper(config).arg(record.path()).stdout(Stdio::piped()).spawn().map_err(|source| {
-        LaunchError::Io { action: "execute", path: config.helper.clone(), source }
-    })
+/// A supervisor without a nursery.
+pub(crate) fn spawn(config: &ContainerizerConfig, record: &Record) -> Result<Spawned, LaunchError> {
+    let failed = |source| {
+        let path = config.helper.clone();
+        LaunchError::Io { action: "execute", path, source }
+    };
+    let (report, writer) = io::pipe().map_err(failed)?;
+    let child = helper(config).arg(record.path()).stdout(writer).spawn().map_err(failed)?;
+    // A child of ours: it cannot have been reaped yet.
+    let supervisor = Supervisor::of_child(&child).map_err(failed)?;
+    Ok(Spawned::new(supervisor, report, Some(child)))
 }
 
 /// Waits for the supervisor's one line: the container's first process, or what went wrong.
-pub(crate) fn read_report(child: &mut Child) -> Result<u32, LaunchError> {
+pub(crate) fn read_report(report: impl Read) -> Result<u32, LaunchError> {
     let mut text = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        let _ = stdout.take(MAX_REPORT_BYTES).read_to_string(&mut text);
-    }
+    let _ = report.take(MAX_REPORT_BYTES).read_to_string(&mut text);
     let text = text.trim_end();
     if let Some(pid) = text.strip_prefix("ok ").and_then(|pid| pid.parse().ok()) {
         return Ok(pid);
@@ -208,6 +222,18 @@ pub(crate) fn read_report(child: &mut Child) -> Result<u32, LaunchError> {
         Some(error) => error.to_owned(),
         None => "The supervisor ended without a word".to_owned(),
     }))
+}
+
+// === impl Spawned ===
+
+impl Spawned {
+    pub(crate) fn new(
+        supervisor: Supervisor,
+        report: impl Read + Send + 'static,
+        child: Option<Child>,
+    ) -> Self {
+        Self { supervisor, report: Box::new(report), child }
+    }
 }
 
 // === impl Supervisor ===

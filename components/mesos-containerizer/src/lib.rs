@@ -19,6 +19,7 @@ mod entry;
 mod error;
 mod kill;
 mod launch;
+mod nursery;
 mod pidfd;
 mod plan;
 mod procfs;

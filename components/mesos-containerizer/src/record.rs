@@ -144,8 +144,11 @@ impl Record {
         let mut file = locked(File::options().read(true).append(true).open(&self.0)?)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let plan = parse(&bytes).plan;
+        let Contents { plan, supervisor, .. } = parse(&bytes);
         let plan = plan.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no plan"))?;
+        if supervisor.is_some() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it has a supervisor"));
+        }
         let journal = Journal(file.unlock().map_err(|(_, error)| error)?);
         journal.write(&Line::Supervisor(own))?;
         Ok((plan, journal))
@@ -249,6 +252,7 @@ mod tests {
         assert!(record.claim(SUPERVISOR).is_err());
         record.create(&Plan::default()).unwrap();
         record.claim(SUPERVISOR).unwrap();
+        assert!(record.claim(SUPERVISOR).is_err());
         assert_eq!(record.read_or_withdraw().unwrap().supervisor, Some(SUPERVISOR));
         assert!(record.read().is_ok());
     }

@@ -119,6 +119,38 @@ async fn an_id_names_one_container_at_a_time() {
 }
 
 #[tokio::test]
+async fn supervisors_need_no_nursery() {
+    for bench in benches() {
+        let running = bench.shell("while [ ! -e go ]; do sleep 0.01; done; exit 3");
+        bench.containerizer.launch(running.clone()).await.unwrap();
+        // Whatever is a child of this process and was started by that containerizer.
+        let nurseries = children_named("dais-nursery");
+        assert!(!nurseries.is_empty());
+        for pid in nurseries {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+        assert_eq!(bench.run(bench.shell("exit 5")).await.status, Some(5 << 8));
+        fs::write(running.sandbox.join("go"), "").unwrap();
+        let ended = bench.containerizer.wait(&running.container_id).await.unwrap();
+        assert_eq!(ended.status, EXITED_3);
+    }
+}
+
+fn children_named(name: &str) -> Vec<i32> {
+    let own = std::process::id().to_string();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1));
+            stat.contains(&format!("({name})")) && parent == Some(own.as_str())
+        })
+        .collect()
+}
+
+#[tokio::test]
 async fn output_is_rotated() {
     for bench in benches() {
         let mut container = bench.shell("for i in 1 2 3 4 5 6; do head -c 70000 /dev/zero; done");
