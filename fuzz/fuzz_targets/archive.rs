@@ -1,4 +1,4 @@
-//! Archives that are unpacked into a sandbox.
+//! Archives that tasks bring: nothing lands outside the folder.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -202,7 +202,6 @@ fn frameworks_that_make_no_sense_are_refused() {
         ("a role twice", change("roles", json!(["a", "a"]))),
         ("a slash at the end", change("roles", json!(["a/"]))),
         ("a slash in the id", change("id", json!({"value": "a/b"}))),
-        ("a negative timeout", change("failover_timeout", json!(-1.0))),
         ("an endless timeout", change("failover_timeout", json!(1e300))),
     ];
     for (what, info) in cases {
@@ -236,8 +235,8 @@ fn invalid_tasks(offer: &Value) -> Vec<(&'static str, Value, &'static str)> {
     }
     let too_much = scalar(offer, "cpus", 1_000_000.0);
     vec![
-        ("a slash in the id", with("task_id", json!({"value": "a/b"})), "'/'"),
-        ("an id of dots", with("task_id", json!({"value": ".."})), "'..'"),
+        ("a slash in the id", with("task_id", json!({"value": "a/b"})), "invalid characters"),
+        ("an id of dots", with("task_id", json!({"value": ".."})), "'..' is disallowed"),
         ("an empty id", with("task_id", json!({"value": ""})), ""),
         ("another agent", with("agent_id", json!({"value": "nobody"})), ""),
         ("too much", with("resources", json!([too_much])), "more than available"),

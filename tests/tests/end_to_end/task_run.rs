@@ -2,7 +2,9 @@
 
 use std::process::{Command, Output};
 
-use crate::support::cluster::{Cluster, binary};
+use nix::sys::signal::Signal;
+
+use crate::support::cluster::{Cluster, Running, binary};
 use crate::support::{processes, unique, wait_until};
 
 fn task_run(cluster: &Cluster, words: &[&str]) -> Command {
@@ -36,7 +38,7 @@ fn an_interrupt_ends_the_task() {
     let mut command = task_run(&cluster, &["sleep", "1000"]);
     let mut child = command.spawn().expect("dais task run starts");
     wait_until("the task to run", || sleeps(&cluster) > 0);
-    processes::signal(child.id() as i32, nix::sys::signal::Signal::SIGINT);
+    processes::signal(child.id() as i32, Signal::SIGINT);
     let status = child.wait().expect("its end");
     assert!(!status.success(), "an interrupted task has not succeeded");
     wait_until("the task to end", || sleeps(&cluster) == 0);
@@ -49,11 +51,13 @@ fn sleeps(cluster: &Cluster) -> usize {
 }
 
 #[test]
-fn says_when_there_is_no_master() {
-    let done = Command::new(binary())
-        .args(["task", "run", "--master", "127.0.0.1:1", "--", "true"])
-        .output()
-        .expect("dais task run starts");
-    assert!(!done.status.success());
-    assert!(String::from_utf8_lossy(&done.stderr).contains("127.0.0.1:1"), "{done:?}");
+fn says_when_there_is_no_master_and_goes_on_trying() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(binary());
+    command.args(["task", "run", "--master", "127.0.0.1:1", "--", "true"]);
+    let mut running = Running::start(&mut command, folder.path().join("run.log"));
+    wait_until("the reason", || running.output().contains("127.0.0.1:1"));
+    assert_eq!(running.exit_status(), None);
+    running.signal(Signal::SIGINT);
+    assert!(!running.wait().success());
 }

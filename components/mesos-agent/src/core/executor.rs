@@ -3,7 +3,7 @@
 use super::{input::RequestId, updates::is_terminal};
 use crate::checkpoint::Run;
 use mesos_containerizer::ResourceLimits;
-use mesos_messages::v1;
+use mesos_messages::{internal::StatusUpdate, v1};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -62,6 +62,8 @@ pub(crate) struct Executor {
     pub(crate) known_pid: Option<Arc<str>>,
     pub(crate) http: bool,
     pub(crate) forked_pid: Option<u32>,
+    /// Updates that overtook the news of the start; `None` once that has come.
+    pub(crate) early: Option<Vec<(StatusUpdate, Channel)>>,
     pub(crate) queued: VecDeque<Queued>,
     pub(crate) launched: BTreeMap<String, Arc<v1::Task>>,
     pub(crate) terminated: BTreeMap<String, Arc<v1::Task>>,

@@ -314,6 +314,7 @@ impl Core {
                 known_pid: None,
                 http: false,
                 forked_pid: None,
+                early: Some(Vec::new()),
                 queued: Default::default(),
                 launched: Default::default(),
                 terminated: Default::default(),
@@ -361,11 +362,15 @@ impl Core {
         fx: &mut Effects,
     ) {
         let Some((run, executor)) = self.in_container(container_id) else { return };
+        let early = executor.early.take().unwrap_or_default();
         match result {
             Ok(pid) => {
                 executor.forked_pid = Some(pid);
                 if executor.checkpoint {
                     Self::write(Write::ForkedPid(run, pid), fx);
+                }
+                for (update, channel) in early {
+                    self.status_update(now, update, Some(&channel), fx);
                 }
             }
             Err(message) => {

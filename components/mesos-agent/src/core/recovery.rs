@@ -83,6 +83,7 @@ impl Core {
             known_pid: recovered.libprocess_pid.as_deref().map(Arc::from),
             http: recovered.http,
             forked_pid: recovered.forked_pid,
+            early: None,
             queued: Default::default(),
             launched: Default::default(),
             terminated: Default::default(),

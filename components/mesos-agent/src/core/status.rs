@@ -16,6 +16,9 @@ use mesos_messages::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// An executor with more to say before the news of its start is told without its pid.
+const MAX_EARLY: usize = 64;
+
 impl Core {
     /// An update that the agent makes itself.
     pub(super) fn agent_update(
@@ -105,6 +108,15 @@ impl Core {
         update.status.agent_id = Some(self.agent_id());
         update.slave_id = Some(self.agent_id());
         update.status.timestamp.get_or_insert(update.timestamp);
+        let run = self.run_of(&update);
+        let executor = run.as_ref().and_then(|run| self.executor_mut(run));
+        // Frameworks are told the pid, which the start's answer brings.
+        if let Some(early) = executor.and_then(|executor| executor.early.as_mut())
+            && early.len() < MAX_EARLY
+        {
+            early.push((update, channel.clone()));
+            return;
+        }
         self.status_update(now, update, Some(channel), fx);
     }
 

@@ -113,6 +113,11 @@ impl MasterCore {
         let report = self.allocator.report();
         let out = &mut metrics.other;
         out.push(("allocator/mesos/allocation_runs".to_owned(), report.allocation_runs as f64));
+        // The original shows these three even without agents.
+        for name in ["cpus", "disk", "mem"] {
+            out.push((format!("allocator/mesos/resources/{name}/total"), 0.0));
+            out.push((format!("allocator/mesos/resources/{name}/offered_or_allocated"), 0.0));
+        }
         for (name, amount) in report.total.iter() {
             out.push((format!("allocator/mesos/resources/{name}/total"), amount.to_f64()));
             let held = report.offered_or_allocated.get(name).to_f64();

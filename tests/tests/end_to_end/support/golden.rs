@@ -56,7 +56,7 @@ pub(crate) fn exchange(path: &Path) -> Exchange {
     let headers: Vec<(String, String)> = lines.filter_map(header).collect();
     let length = headers.iter().find(|(name, _)| name == "Content-Length");
     let length = length.map_or(0, |(_, value)| value.parse().expect("a length"));
-    let to_agent = headers.iter().any(|(name, value)| name == "Host" && value.ends_with(":5051"));
+    let to_agent = name.starts_with("agent_") || name.contains("_agent_");
     Exchange {
         method: words.next().expect("a method").to_owned(),
         target: words.next().expect("a target").to_owned(),

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use prost::Message;
@@ -37,6 +38,14 @@ pub(crate) struct Peer {
     /// Up to here `seen` was handed out by `expect`.
     next: usize,
     connections: HashMap<String, TcpStream>,
+    /// What others opened to this process, and whether it still listens.
+    accepted: Arc<Mutex<Accepted>>,
+}
+
+#[derive(Default)]
+struct Accepted {
+    streams: Vec<TcpStream>,
+    closed: bool,
 }
 
 impl Peer {
@@ -44,8 +53,15 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address").to_string();
         let (sender, arrived) = sync_channel(10_000);
+        let accepted: Arc<Mutex<Accepted>> = Arc::default();
+        let shared = Arc::clone(&accepted);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                let mut accepted = shared.lock().expect("the streams");
+                if accepted.closed {
+                    break;
+                }
+                accepted.streams.push(stream.try_clone().expect("a second handle"));
                 let sender = sender.clone();
                 std::thread::spawn(move || serve(stream, &sender));
             }
@@ -57,6 +73,7 @@ impl Peer {
             seen: Vec::new(),
             next: 0,
             connections: HashMap::new(),
+            accepted,
         }
     }
 
@@ -104,9 +121,19 @@ impl Peer {
         self.seen.iter().map(|message| message.name.as_str()).collect()
     }
 
-    /// Closes every outgoing connection: the other side sees this process exit.
+    /// Closes every connection and stops listening, as the end of a process does.
     pub(crate) fn exit(&mut self) {
-        self.connections.clear();
+        for (_, stream) in self.connections.drain() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        let mut accepted = self.accepted.lock().expect("the streams");
+        accepted.closed = true;
+        for stream in accepted.streams.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        drop(accepted);
+        // Wakes the listener, which then ends.
+        let _ = TcpStream::connect(&self.address);
     }
 }
 

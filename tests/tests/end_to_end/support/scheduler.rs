@@ -144,15 +144,27 @@ impl Scheduler {
             "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": status["uuid"]}}));
     }
 
-    /// The next offer; every other one in the same event is declined.
+    /// The next offer that is still good; every other one in its event is declined.
     pub(crate) fn offer(&mut self) -> Value {
-        let event = self.wait("an offer", |event| event["type"] == "OFFERS");
-        let mut offers = event["offers"]["offers"].as_array().cloned().expect("offers");
-        let offer = offers.remove(0);
-        for other in offers {
-            self.decline(&other["id"]);
+        loop {
+            let event = self.wait("an offer", |event| event["type"] == "OFFERS");
+            let mut offers = event["offers"]["offers"].as_array().cloned().expect("offers");
+            while let Ok(later) = self.events.try_recv() {
+                self.acknowledge(&later);
+                self.waiting.push_back(later);
+            }
+            offers.retain(|offer| {
+                !self.waiting.iter().any(|e| e["rescind"]["offer_id"] == offer["id"])
+            });
+            if offers.is_empty() {
+                continue;
+            }
+            let offer = offers.remove(0);
+            for other in offers {
+                self.decline(&other["id"]);
+            }
+            return offer;
         }
-        offer
     }
 
     pub(crate) fn decline(&self, offer_id: &Value) {
@@ -180,7 +192,15 @@ impl Scheduler {
         let id = task["task_id"].clone();
         let event = self.wait(&format!("{state} of {id}"), |event| {
             let status = &event["update"]["status"];
-            let ended = ["TASK_FAILED", "TASK_KILLED", "TASK_LOST", "TASK_ERROR", "TASK_FINISHED"];
+            let ended = [
+                "TASK_FAILED",
+                "TASK_KILLED",
+                "TASK_LOST",
+                "TASK_ERROR",
+                "TASK_FINISHED",
+                "TASK_DROPPED",
+                "TASK_GONE",
+            ];
             let known = status["state"].as_str().unwrap_or_default();
             assert!(
                 status["task_id"] != id || known == state || !ended.contains(&known),

@@ -172,6 +172,8 @@ fn the_exchange_of_the_original_step_by_step() {
         "/executor(1)/",
         &[Allowed { path: ".slave_info.attributes", why: "the recorded agent had none" }],
     );
+    let registered: internal::ExecutorRegisteredMessage = registered.decode();
+    assert_eq!(registered.slave_info.checkpoint, Some(true));
     let run = executor.peer.expect("mesos.internal.RunTaskMessage");
     compare::<internal::RunTaskMessage>(&run, CAPTURE, "/executor(1)/", &[]);
     let run = as_json(&run.decode::<internal::RunTaskMessage>());
@@ -236,7 +238,11 @@ fn messages_kills_reconciliation_and_the_end() {
         "tasks": [{"task_id": task["task_id"]}]}}));
     let told = framework.update("TASK_RUNNING");
     let told: internal::StatusUpdateMessage = told.decode();
-    assert_eq!((told.update.uuid, told.pid), (None, Some(String::new())));
+    assert_eq!(
+        (told.update.uuid, told.pid),
+        (None, Some("@0.0.0.0:0".to_owned())),
+        "no process to acknowledge to"
+    );
 
     framework.call(json!({"type": "KILL", "kill": {"task_id": task["task_id"]}}));
     let kill = executor.peer.expect("mesos.internal.KillTaskMessage");

@@ -22,7 +22,9 @@ fn our_agent_serves_a_foreign_master() {
     compare::<internal::RegisterSlaveMessage>(&register, CAPTURE, "/master/", &[]);
     let agent = register.from.clone();
     assert_eq!(agent, format!("slave(1)@127.0.0.1:{port}"));
-    let register = as_json(&register.decode::<internal::RegisterSlaveMessage>());
+    let register: internal::RegisterSlaveMessage = register.decode();
+    assert_eq!(register.slave.checkpoint, Some(true));
+    let register = as_json(&register);
     let resources = register["slave"]["resources"].as_array().expect("resources").clone();
     assert_eq!(
         resources.iter().find(|r| r["name"] == "cpus").expect("cpus")["scalar"]["value"],

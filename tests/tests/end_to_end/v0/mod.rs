@@ -25,7 +25,13 @@ fn as_json(message: &impl JsonMessage) -> Value {
 /// Fields that our JSON prints with their defaults, while a capture shows what
 /// was on the wire. Whether they were sent makes no difference to a receiver.
 const DEFAULTS: [&str; 6] =
-    ["role", "shell", "failover_timeout", "checkpoint", "port", "timestamp"];
+    ["role", "shell", "failover_timeout", "checkpoint", "port", "protocol"];
+
+/// Fields of v0 that the JSON form of v1 does not show; tests read them by name.
+const NOT_IN_V1: [Allowed; 2] = [
+    Allowed { path: ".slave.checkpoint", why: "v1 has no such field" },
+    Allowed { path: ".slave_info.checkpoint", why: "v1 has no such field" },
+];
 
 /// Compares a message that arrived here with the first one of its name that was
 /// captured, on its way to the same kind of process.
@@ -42,7 +48,8 @@ fn compare<M: JsonMessage>(arrived: &Arrived, file: &str, to: &str, allowed: &[A
     compare_heads(arrived, theirs);
     let ours = renamed(as_json(&arrived.decode::<M>()));
     let recorded = renamed(textpb::parse(&theirs.text));
-    let differences = shape::message_differences(&recorded, &ours, allowed);
+    let allowed = [allowed, &NOT_IN_V1].concat();
+    let differences = shape::message_differences(&recorded, &ours, &allowed);
     let (too_much, other): (Vec<_>, Vec<_>) =
         differences.into_iter().partition(|line| line.ends_with("is too much"));
     let is_default = |line: &&String| {
