@@ -1,4 +1,4 @@
-//! Archives that tasks bring: nothing lands outside the folder.
+//! Archives that are unpacked into a sandbox.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -24,8 +24,7 @@ fn as_json(message: &impl JsonMessage) -> Value {
 
 /// Fields that our JSON prints with their defaults, while a capture shows what
 /// was on the wire. Whether they were sent makes no difference to a receiver.
-const DEFAULTS: [&str; 6] =
-    ["role", "shell", "failover_timeout", "checkpoint", "port", "protocol"];
+const DEFAULTS: [&str; 6] = ["role", "shell", "failover_timeout", "checkpoint", "port", "protocol"];
 
 /// Fields of v0 that the JSON form of v1 does not show; tests read them by name.
 const NOT_IN_V1: [Allowed; 2] = [
