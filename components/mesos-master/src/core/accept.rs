@@ -421,7 +421,7 @@ impl MasterCore {
                 timestamp: Some(self.now.seconds()),
                 ..v1::TaskStatus::default()
             };
-            self.tell(key, News::Update { status, agent_pid: None });
+            self.tell(key, News::Update { status, agent: None });
         }
     }
 

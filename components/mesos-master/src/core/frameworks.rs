@@ -139,9 +139,11 @@ impl MasterCore {
         let record = framework.record.clone();
         self.frameworks.completed_ids.insert(id);
         self.frameworks.completed.push_back(Arc::new(framework.view()));
+        self.frameworks.completed_metrics.push_back(framework.metrics());
         while self.frameworks.completed.len() > self.config.max_completed_frameworks {
             if let Some(oldest) = self.frameworks.completed.pop_front() {
                 self.frameworks.completed_ids.remove(&oldest.framework.id);
+                self.frameworks.completed_metrics.pop_front();
             }
         }
         self.tell_operators(|| OperatorEvent::FrameworkRemoved(record));

@@ -12,6 +12,14 @@ use crate::{handle::StreamEvent, model::Id};
 
 const HEARTBEAT_SECONDS: f64 = 15.0;
 
+/// What came along with an update from an agent.
+#[derive(Debug)]
+pub(super) struct Forwarded {
+    pub(super) pid: String,
+    /// What has become of the task since, as a number of the protocol.
+    pub(super) latest_state: Option<i32>,
+}
+
 /// What a framework is told.
 #[derive(Debug)]
 pub(super) enum News {
@@ -22,8 +30,8 @@ pub(super) enum News {
     Rescind(Id),
     Update {
         status: v1::TaskStatus,
-        /// Who wants the acknowledgement; none for updates of the master.
-        agent_pid: Option<String>,
+        /// The agent that wants the acknowledgement; none for updates of the master.
+        agent: Option<Forwarded>,
     },
     Message {
         agent: v1::AgentId,
@@ -172,12 +180,9 @@ fn message_of(id: &Id, master: &v1::MasterInfo, news: News) -> Option<Outgoing> 
         News::Rescind(offer) => Outgoing::RescindOffer(internal::RescindResourceOfferMessage {
             offer_id: offer_id(&offer),
         }),
-        News::Update { status, agent_pid } => Outgoing::StatusUpdate(Box::new(status_update(
-            framework_id,
-            status,
-            // What the original prints for nobody.
-            agent_pid.unwrap_or_else(|| NO_PID.to_owned()),
-        ))),
+        News::Update { status, agent } => {
+            Outgoing::StatusUpdate(Box::new(status_update(framework_id, status, agent)))
+        }
         News::Message { agent, executor, data } => {
             Outgoing::ExecutorMessage(internal::ExecutorToFrameworkMessage {
                 slave_id: agent,
@@ -210,8 +215,11 @@ pub(super) const NO_PID: &str = "@0.0.0.0:0";
 fn status_update(
     framework_id: v1::FrameworkId,
     status: v1::TaskStatus,
-    pid: String,
+    agent: Option<Forwarded>,
 ) -> internal::StatusUpdateMessage {
+    // What the original prints for nobody.
+    let nobody = || Forwarded { pid: NO_PID.to_owned(), latest_state: None };
+    let Forwarded { pid, latest_state } = agent.unwrap_or_else(nobody);
     internal::StatusUpdateMessage {
         update: internal::StatusUpdate {
             framework_id,
@@ -219,7 +227,7 @@ fn status_update(
             slave_id: status.agent_id.clone(),
             timestamp: status.timestamp.unwrap_or_default(),
             uuid: status.uuid.clone(),
-            latest_state: None,
+            latest_state,
             status,
         },
         pid: Some(pid),

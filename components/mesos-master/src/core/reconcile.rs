@@ -29,7 +29,7 @@ impl MasterCore {
             if let Some(task) = slot.and_then(|slot| framework.tasks.get(slot)) {
                 self.tell_latest(key, task.clone());
             } else if let Some(status) = self.about_unknown(key, asked) {
-                self.tell(key, News::Update { status, agent_pid: None });
+                self.tell(key, News::Update { status, agent: None });
             }
         }
     }
@@ -54,7 +54,7 @@ impl MasterCore {
             self.out.push(Effect::Event { stream, event });
         } else {
             let status = task.latest_status(timestamp);
-            self.tell(key, News::Update { status, agent_pid: None });
+            self.tell(key, News::Update { status, agent: None });
         }
     }
 

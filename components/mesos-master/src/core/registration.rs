@@ -383,7 +383,7 @@ impl MasterCore {
         });
         self.insert_task(key, agent, task);
         if let Some(status) = status {
-            self.tell(key, News::Update { status, agent_pid: None });
+            self.tell(key, News::Update { status, agent: None });
         }
     }
 

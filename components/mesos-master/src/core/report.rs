@@ -3,7 +3,7 @@ use mesos_messages::resources::{Resources, Scalar};
 
 use super::MasterCore;
 use crate::{
-    metrics::{FrameworkMetrics, MetricsSnapshot, ResourceGauge},
+    metrics::{MetricsSnapshot, ResourceGauge},
     model::{Id, LostAgent, Snapshot},
 };
 
@@ -99,13 +99,11 @@ impl MasterCore {
                 }
             }
             if self.config.publish_per_framework_metrics {
-                metrics.frameworks.push(FrameworkMetrics {
-                    framework: framework.record.clone(),
-                    counters: framework.counters.clone(),
-                    active: framework.active,
-                    terminal: framework.terminal,
-                });
+                metrics.frameworks.push(framework.metrics());
             }
+        }
+        if self.config.publish_per_framework_metrics {
+            metrics.frameworks.extend(self.frameworks.completed_metrics.iter().cloned());
         }
     }
 

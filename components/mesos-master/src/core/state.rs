@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::Admitted;
 use crate::{
     cow::CowSlab,
-    metrics::{FrameworkCounters, StateCounts},
+    metrics::{FrameworkCounters, FrameworkMetrics, StateCounts},
     model::{Agent, Executor, Framework, FrameworkView, Id, Offer, Task, TaskSpec},
 };
 
@@ -86,6 +86,8 @@ pub(super) struct Frameworks {
     pub(super) streams: FxHashMap<Id, FrameworkKey>,
     pub(super) completed: VecDeque<Arc<FrameworkView>>,
     pub(super) completed_ids: HashSet<Id>,
+    /// Of the frameworks in `completed`, in the same order.
+    pub(super) completed_metrics: VecDeque<FrameworkMetrics>,
 }
 
 /// What is not in an agent's record.
@@ -230,6 +232,15 @@ impl FrameworkState {
 
     pub(super) fn is_http(&self) -> bool {
         matches!(self.connection, Connection::Http { .. })
+    }
+
+    pub(super) fn metrics(&self) -> FrameworkMetrics {
+        FrameworkMetrics {
+            framework: self.record.clone(),
+            counters: self.counters.clone(),
+            active: self.active,
+            terminal: self.terminal,
+        }
     }
 
     pub(super) fn view(&self) -> FrameworkView {

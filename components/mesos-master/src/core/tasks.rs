@@ -168,7 +168,7 @@ impl MasterCore {
         self.apply_status(key, slot, agent, &message, None);
         self.remove_task(key, slot, agent, status.unreachable_ns.is_some());
         if tell {
-            self.tell(key, News::Update { status: message, agent_pid: None });
+            self.tell(key, News::Update { status: message, agent: None });
         }
     }
 

@@ -5,7 +5,7 @@ use v1::scheduler::call;
 
 use super::{
     MasterCore, Outgoing,
-    outbound::{self, News},
+    outbound::{self, Forwarded, News},
     state::{FrameworkKey, TaskKey},
     tasks::is_terminal,
 };
@@ -53,12 +53,13 @@ impl MasterCore {
             }
         }
         let latest = update.latest_state.and_then(|state| v1::TaskState::try_from(state).ok());
+        let forwarded = Forwarded { pid, latest_state: update.latest_state };
         let status = delivered(update);
         if let Some(slot) = slot {
             self.apply_status(key, slot, agent, &status, latest);
         }
         if connected {
-            self.tell(key, News::Update { status, agent_pid: Some(pid) });
+            self.tell(key, News::Update { status, agent: Some(forwarded) });
         }
         (connected && slot.is_some()).then_some(())
     }
