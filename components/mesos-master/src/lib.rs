@@ -20,6 +20,7 @@ pub mod model;
 mod owner;
 mod registrar;
 mod run;
+mod timing;
 pub mod wire;
 
 pub use run::{MasterError, RunningMaster, run, start};

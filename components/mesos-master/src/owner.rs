@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     core::{Effect, Input, MasterCore, Outgoing, Sender},
     handle::{Command, EventQueue, EventSubscription, SchedulerReply, StreamEvent, TeardownError},
+    metrics::MetricsSnapshot,
     model::{Id, OperatorEvent, Snapshot},
     registrar,
     run::MasterError,
+    timing::Timing,
 };
 
 /// How many commands are taken from the inbox at once.
@@ -55,6 +57,17 @@ pub(crate) struct Owner {
     pub(crate) subscribers: Vec<mpsc::Sender<OperatorEvent>>,
     pub(crate) last_snapshot: Weak<Snapshot>,
     pub(crate) buffer: Vec<u8>,
+    pub(crate) timings: Timings,
+}
+
+/// What the owner measures of itself.
+#[derive(Default)]
+pub(crate) struct Timings {
+    allocation: Timing,
+    /// From what made an allocation due to its begin.
+    allocation_latency: Timing,
+    store: Timing,
+    store_began: Option<Instant>,
 }
 
 /// A scheduler's stream, and what this batch adds to it.
@@ -119,11 +132,38 @@ impl Owner {
                         self.input(now, Input::Written { ticket });
                     }
                 }
-                Woken::Timer => self.input(now, Input::Tick),
+                Woken::Timer => self.timed(now, |owner| owner.input(now, Input::Tick)),
             }
-            self.core.settle(now, &mut self.effects);
+            self.timed(now, |owner| owner.core.settle(now, &mut owner.effects));
             self.finish_batch();
         }
+    }
+
+    /// Does what may offer resources, and measures it if it did.
+    fn timed(&mut self, now: Now, act: impl FnOnce(&mut Self)) {
+        let (before, began) = (self.core.passes(), Instant::now());
+        act(self);
+        if self.core.passes() != before {
+            // Offers are part of what readers see.
+            self.last_snapshot = Weak::new();
+            let waited = began.duration_since(self.clock.0).saturating_sub(now.mono);
+            self.timings.allocation.add(began.elapsed());
+            self.timings.allocation_latency.add(waited);
+        }
+    }
+
+    fn metrics(&self) -> MetricsSnapshot {
+        let mut metrics = self.core.metrics();
+        metrics.operator_event_stream_subscribers = self.subscribers.len() as u64;
+        metrics.event_queue_messages = self.inbox.len() as u64;
+        for (name, timing) in [
+            ("allocator/mesos/allocation_run_ms", &self.timings.allocation),
+            ("allocator/mesos/allocation_run_latency_ms", &self.timings.allocation_latency),
+            ("registrar/state_store_ms", &self.timings.store),
+        ] {
+            timing.values(name, |name, value| metrics.other.push((name, value)));
+        }
+        metrics
     }
 
     async fn wait(&mut self, batch: &mut Vec<Command>) -> Woken {
@@ -153,6 +193,9 @@ impl Owner {
         };
         if matches!(woken, Woken::Written(_)) {
             self.write = None;
+            if let Some(began) = self.timings.store_began.take() {
+                self.timings.store.add(began.elapsed());
+            }
         }
         woken
     }
@@ -193,10 +236,7 @@ impl Owner {
                 let _ = reply.send(self.snapshot());
             }
             Command::Metrics(reply) => {
-                let mut metrics = self.core.metrics();
-                metrics.operator_event_stream_subscribers = self.subscribers.len() as u64;
-                metrics.event_queue_messages = self.inbox.len() as u64;
-                let _ = reply.send(Arc::new(metrics));
+                let _ = reply.send(Arc::new(self.metrics()));
             }
             Command::SubscribeEvents(reply) => self.subscribe_events(now, reply),
         }
@@ -252,6 +292,7 @@ impl Owner {
         }
         if self.write.is_none() && !self.waiting.is_empty() {
             let (tickets, ops) = self.waiting.take();
+            self.timings.store_began = Some(Instant::now());
             self.write = Some(Box::pin(registrar::write(self.state.clone(), tickets, ops)));
         }
     }

@@ -124,6 +124,7 @@ pub async fn start(
         subscribers: Vec::new(),
         last_snapshot: Default::default(),
         buffer: Vec::new(),
+        timings: Default::default(),
     };
     tokio::spawn(decode_messages(messages, handle.clone()));
     let serving = ServeConfig { preface: Some(preface(inlet.clone())), ..Default::default() };

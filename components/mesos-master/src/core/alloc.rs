@@ -154,6 +154,7 @@ impl MasterCore {
         let seed = self.next_seed();
         let offers = self.allocator.allocate(self.now.mono, seed);
         self.allocate = false;
+        self.passes += 1;
         self.offer(offers);
     }
 
@@ -161,6 +162,7 @@ impl MasterCore {
         if self.allocator.is_dirty() {
             let seed = self.next_seed();
             let offers = self.allocator.allocate_dirty(self.now.mono, seed);
+            self.passes += 1;
             self.offer(offers);
         }
     }

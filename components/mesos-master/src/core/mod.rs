@@ -70,6 +70,8 @@ pub struct MasterCore {
     allocator: Box<dyn Allocator>,
     /// Something happened that resources should be offered upon at once.
     allocate: bool,
+    /// How often resources were offered.
+    passes: u64,
     seed: u64,
     weights: Arc<BTreeMap<String, f64>>,
     counters: Counters,
@@ -200,6 +202,7 @@ impl MasterCore {
             timers: Timers::default(),
             allocator: start.allocator,
             allocate: false,
+            passes: 0,
             seed: start.seed,
             counters: Counters::default(),
             task_reasons: FxHashMap::default(),
@@ -251,6 +254,11 @@ impl MasterCore {
             self.allocate_dirty();
             std::mem::swap(&mut self.out, out);
         }
+    }
+
+    /// How often resources were offered so far.
+    pub fn passes(&self) -> u64 {
+        self.passes
     }
 
     fn tick(&mut self) {

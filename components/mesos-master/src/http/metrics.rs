@@ -7,7 +7,8 @@ use http_kit::{
 };
 use mesos_messages::time::parse_duration;
 
-use super::{HttpState, READONLY};
+use super::{HttpState, READONLY, view::roles::consumed};
+use crate::model::Snapshot;
 
 /// Reads the request counters.
 pub(super) type Counters = Arc<dyn Fn() -> Vec<EndpointCounts> + Send + Sync>;
@@ -38,10 +39,27 @@ pub(super) async fn all(state: &HttpState) -> Result<BTreeMap<String, f64>, Resp
         values.entry(format!("{prefix}/total")).or_insert(gauge.total);
         values.entry(format!("{prefix}/offered_or_allocated")).or_insert(gauge.used);
     }
+    let snapshot = state.snapshot().await.map_err(|_| super::stopped())?;
+    add_consumed(&mut values, &snapshot);
     for (name, value) in STEADY {
         values.entry(name.to_owned()).or_insert(value);
     }
     Ok(values)
+}
+
+/// What roles hold and have reserved, which would count against a quota; the
+/// role without a name stands for all of them.
+fn add_consumed(values: &mut BTreeMap<String, f64>, snapshot: &Snapshot) {
+    for role in snapshot.roles(None) {
+        for (resource, amount) in consumed(&role).iter() {
+            let amount = amount.to_f64();
+            let name = |role: &str| {
+                format!("allocator/mesos/quota/roles/{role}/resources/{resource}/consumed")
+            };
+            *values.entry(name(&role.name)).or_insert(0.0) += amount;
+            *values.entry(name("")).or_insert(0.0) += amount;
+        }
+    }
 }
 
 /// `/metrics/snapshot`.

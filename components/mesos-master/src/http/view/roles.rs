@@ -11,8 +11,7 @@ use crate::{http::render::text::quoted, model::RoleView};
 /// Appends one role.
 pub(crate) fn write(out: &mut Vec<u8>, role: &RoleView) {
     let all = &role.allocated + &role.offered;
-    let mut consumed = role.reserved.quantities();
-    consumed.add_all(&role.allocated.unreserved().quantities());
+    let consumed = consumed(role);
     out.extend_from_slice(b"{\"name\":");
     quoted(out, &role.name);
     member_double(out, "weight", role.weight);
@@ -33,6 +32,13 @@ pub(crate) fn write(out: &mut Vec<u8>, role: &RoleView) {
     member(out, "frameworks");
     json::list(out, &role.frameworks, |out, id| quoted(out, id));
     out.push(b'}');
+}
+
+/// What counts against a role's quota: all it reserved, and what it uses beyond.
+pub(crate) fn consumed(role: &RoleView) -> Quantities {
+    let mut consumed = role.reserved.quantities();
+    consumed.add_all(&role.allocated.unreserved().quantities());
+    consumed
 }
 
 fn write_quantities(out: &mut Vec<u8>, quantities: &Quantities) {
