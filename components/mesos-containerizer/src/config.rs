@@ -17,7 +17,8 @@ pub enum LauncherChoice {
 /// How the containerizer works; the same for all containers.
 #[derive(Clone, Debug)]
 pub struct ContainerizerConfig {
-    /// Holds a directory for each container; should not survive a reboot, and may.
+    /// Holds a record of each container. Best on a file system in memory: it need not survive a
+    /// reboot, and records come and go with each container.
     pub runtime_dir: PathBuf,
     pub launcher: LauncherChoice,
     /// The program that can become a supervisor: the product's own binary.

@@ -5,6 +5,8 @@
 //! * Every container has a supervisor, a small process of its own (`init`), that outlives the
 //!   agent: it carries the container's output into the sandbox, reaps, kills whatever is left when
 //!   the main process ends, and writes the exit status where an agent that restarted finds it.
+//! * Supervisors are forked from one process, the nursery, that is executed once; where it is
+//!   missing they are executed one by one.
 //! * What isolates a container is the launcher's: `posix` needs no privilege and isolates nothing
 //!   but the end of its processes; `linux` adds namespaces and cgroups.
 //! * A container's record stays on disk until `Containerizer::remove`: the caller writes down

@@ -78,6 +78,7 @@ async fn a_failure_names_the_uri_and_the_reason() {
         ("stalled", uri(server.url("stalled")), "the download failed"),
         ("circle", uri(server.url("circle")), "the download failed"),
         ("refused", uri("http://127.0.0.1:1/x"), "the download failed"),
+        ("tls", uri(server.url("hello").replace("http", "https")), "the download failed"),
         ("ftp", uri("ftp://h/x"), "the scheme 'ftp' is not supported"),
         ("relative", uri("a/b"), "has no frameworks home"),
         ("none", uri("/no/such/file"), "'/no/such/file' cannot be read: No such file"),
