@@ -43,8 +43,9 @@ impl Filter {
     }
 }
 
-/// The fields a pass reads come first, close together.
+/// In this very order and alignment: what a pass reads is three lines of memory, the rest behind.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Agent {
     pub key: AgentKey,
     /// Grows whenever `free` may have changed.
@@ -54,6 +55,7 @@ pub(crate) struct Agent {
     pub free_amounts: Amounts,
     /// The engine's generation in which no client could be offered what is free.
     pub settled: u64,
+
     pub next_expiry: u64,
     /// Sorted by client.
     filters: Vec<Filter>,
@@ -67,13 +69,14 @@ pub(crate) struct Agent {
     /// `free` can be kept up to date by additions; see [`Agent::recompute`].
     simple: bool,
     pub activated: bool,
-    /// Another number whenever what constraints look at may have changed; never that of another.
-    pub facts: u64,
     /// One for each outstanding offer, as it was made.
     pub offers: SmallVec<[Held; 1]>,
+
     /// All else that clients hold; at most one for each client.
     pub used: Vec<Held>,
     pub spec: Box<AgentSpec>,
+    /// Another number whenever what constraints look at may have changed; never that of another.
+    pub facts: u64,
 }
 
 impl Agent {
@@ -105,13 +108,7 @@ impl Agent {
     /// Reads from each line of memory this is in, so that reading it soon after is quick. Many
     /// such reads wait for memory together, where a pass would wait for one after the other.
     pub(crate) fn touch(&self) -> u64 {
-        self.settled
-            ^ self.next_expiry
-            ^ self.filters.len() as u64
-            ^ self.offers.len() as u64
-            ^ self.used.len() as u64
-            ^ u64::from(self.version)
-            ^ u64::from(self.activated)
+        self.settled ^ self.next_expiry ^ self.offers.len() as u64
     }
 
     /// [`Agent::touch`] for what is behind pointers, once the agent itself is near.

@@ -128,10 +128,10 @@ impl Clients {
         self.list.get_mut(id as usize)
     }
 
-    /// Brings a client that is about to be used nearer to the processor.
-    pub(crate) fn touch(&self, id: u32) {
-        let touched = self.get(id).map(|it| it.load.count ^ it.filters ^ u64::from(it.epoch));
-        std::hint::black_box(touched);
+    /// Brings clients that are about to be used nearer to the processor.
+    pub(crate) fn touch(&self, ids: impl Iterator<Item = u32>) {
+        let touched = ids.filter_map(|id| self.get(id)).map(|it| it.load.count ^ it.filters);
+        std::hint::black_box(touched.fold(0, |sum, it| sum ^ it));
     }
 
     pub(crate) fn rank(&self, id: u32) -> Rank {

@@ -44,12 +44,25 @@ impl Engine {
         shuffle(&mut slots, seed);
         let mut offers = Vec::with_capacity(slots.len());
         for slots in slots.chunks(TOGETHER) {
+            self.touch_clients();
             self.agents.touch(slots.iter().copied());
             for slot in slots {
                 self.visit(*slot, now, &mut offers);
             }
         }
         offers
+    }
+
+    /// Brings the clients whose turn is next nearer to the processor.
+    fn touch_clients(&mut self) {
+        let mut cursor = Cursor::new(std::mem::take(&mut self.scratch.stack));
+        for _ in 0..TOGETHER {
+            let Some(node) = cursor.next(&self.tree).and_then(|role| self.tree.get(role)) else {
+                break;
+            };
+            self.clients.touch(node.client_order.iter().take(2).copied());
+        }
+        self.scratch.stack = cursor.into_stack();
     }
 
     /// Ranks and sorts clients and roles, as far as they may have moved since the last pass.
@@ -285,10 +298,6 @@ impl Engine {
             let passed = passed(behind, |other| self.clients.rank(other) < rank);
             if let Some(part) = order.get_mut(at..=at + passed) {
                 part.rotate_left(1);
-            }
-            // Its turn is soon.
-            if let Some(front) = order.first() {
-                self.clients.touch(*front);
             }
             if let Some(node) = self.tree.get_mut(role) {
                 node.client_order = order;

@@ -15,7 +15,8 @@ enum Repr {
     Gpus,
     Mem,
     Ports,
-    Other(Arc<str>),
+    /// Boxed once more to be one word: names are in every entry, and few are of this kind.
+    Other(Arc<Box<str>>),
 }
 
 impl Name {
@@ -45,7 +46,7 @@ impl From<&str> for Name {
             "gpus" => Repr::Gpus,
             "mem" => Repr::Mem,
             "ports" => Repr::Ports,
-            other => Repr::Other(other.into()),
+            other => Repr::Other(Arc::new(other.into())),
         })
     }
 }
