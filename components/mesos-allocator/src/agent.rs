@@ -1,4 +1,6 @@
 //! An agent's books: what is free, who holds what, and who refused what.
+use std::time::Duration;
+
 use mesos_messages::resources::{Entries, Item, Resources};
 use smallvec::SmallVec;
 
@@ -20,26 +22,48 @@ impl Held {
     }
 }
 
+/// A moment, coarse enough to be small: filters are many. It wraps after three years, so only
+/// moments less than half of that apart can be compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    const LENGTH: Duration = Duration::from_millis(25);
+
+    /// The last tick that is not after `now`.
+    pub(crate) fn floor(now: Duration) -> Tick {
+        Tick((now.as_nanos() / Tick::LENGTH.as_nanos()) as u32)
+    }
+
+    /// The first tick that is not before `now`.
+    pub(crate) fn ceil(now: Duration) -> Tick {
+        Tick(now.as_nanos().div_ceil(Tick::LENGTH.as_nanos()) as u32)
+    }
+
+    pub(crate) fn is_after(self, other: Tick) -> bool {
+        (self.0.wrapping_sub(other.0) as i32) > 0
+    }
+}
+
 /// A client's refusal: offers contained in `entries` are not made until `expires`.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     pub client: u32,
     pub epoch: u32,
-    pub expires: u64,
+    expires: Tick,
+    /// Whether it blocks what is free, and in which version of that; see [`Filter::blocks`].
+    found: u32,
     entries: Entries,
-    /// For which state of the agent's free resources `blocks` was found.
-    checked: u32,
-    blocks: bool,
 }
 
 impl Filter {
     /// `offered` must be a function of the client and `version`.
     fn blocks(&mut self, offered: &Entries, version: u32) -> bool {
-        if self.checked != version {
-            self.blocks = self.entries.contains(offered);
-            self.checked = version;
+        let version = version << 1;
+        if self.found & !1 != version {
+            self.found = version | u32::from(self.entries.contains(offered));
         }
-        self.blocks
+        self.found & 1 == 1
     }
 }
 
@@ -56,9 +80,12 @@ pub(crate) struct Agent {
     /// The engine's generation in which no client could be offered what is free.
     pub settled: u64,
 
-    pub next_expiry: u64,
+    /// One more hold of `free`, of a filter that went: counting one costs a read of far memory.
+    spare: Entries,
     /// Sorted by client.
     filters: Vec<Filter>,
+    /// Of the filter that goes first, if there is any.
+    next_expiry: Tick,
     /// Activated and whitelisted.
     pub offerable: bool,
     /// Neither reserved, shared nor revocable resources: everything is everyone's.
@@ -87,8 +114,9 @@ impl Agent {
             free: Entries::default(),
             free_amounts: Amounts::default(),
             settled: 0,
-            next_expiry: u64::MAX,
+            spare: Entries::default(),
             filters: Vec::new(),
+            next_expiry: Tick::default(),
             offerable: false,
             plain: false,
             has_gpu: false,
@@ -108,15 +136,13 @@ impl Agent {
     /// Reads from each line of memory this is in, so that reading it soon after is quick. Many
     /// such reads wait for memory together, where a pass would wait for one after the other.
     pub(crate) fn touch(&self) -> u64 {
-        self.settled ^ self.next_expiry ^ self.offers.len() as u64
+        self.settled ^ self.filters.len() as u64 ^ self.offers.len() as u64
     }
 
     /// [`Agent::touch`] for what is behind pointers, once the agent itself is near.
     pub(crate) fn touch_behind(&self) -> u64 {
-        let free = self.free.holders();
-        let offered = self.offers.first().map_or(0, |held| held.entries.holders());
-        let filters = self.filters.iter().step_by(2).fold(0, |sum, it| sum ^ it.expires);
-        (free ^ offered) as u64 ^ filters
+        let free = if self.spare.is_empty() { self.free.holders() } else { 0 };
+        self.filters.iter().step_by(2).fold(free as u64, |sum, it| sum ^ u64::from(it.found))
     }
 
     pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
@@ -124,7 +150,8 @@ impl Agent {
     }
 
     pub(crate) fn changed(&mut self) {
-        self.version = self.version.wrapping_add(1);
+        self.version = self.version.wrapping_add(1) & (u32::MAX >> 1);
+        self.version = self.version.max(1);
         self.settled = 0;
     }
 
@@ -156,6 +183,12 @@ impl Agent {
     pub(crate) fn take_all(&mut self) -> (Entries, Amounts) {
         self.changed();
         (std::mem::take(&mut self.free), std::mem::take(&mut self.free_amounts))
+    }
+
+    /// Another hold of entries that were free.
+    pub(crate) fn hold_of(&mut self, entries: &Entries) -> Entries {
+        let spare = std::mem::take(&mut self.spare);
+        if spare.is_same(entries) { spare } else { entries.clone() }
     }
 
     /// Takes some of what is free; shared resources stay free.
@@ -283,7 +316,7 @@ impl Agent {
         &mut self,
         client: u32,
         epoch: u32,
-        expires: u64,
+        expires: Tick,
         entries: Entries,
         clients: &mut Clients,
     ) {
@@ -291,7 +324,7 @@ impl Agent {
         let mut more = 1;
         while let Some(filter) = self.filters.get(end).filter(|filter| filter.client == client) {
             let void = filter.epoch != epoch;
-            let weaker = filter.expires <= expires && entries.contains(&filter.entries);
+            let weaker = !filter.expires.is_after(expires) && entries.contains(&filter.entries);
             if void || weaker {
                 self.filters.remove(end);
                 more -= i64::from(!void);
@@ -299,12 +332,14 @@ impl Agent {
                 end += 1;
             }
         }
-        let filter = Filter { client, epoch, expires, entries, checked: 0, blocks: false };
-        self.filters.insert(end, filter);
+        if self.filters.is_empty() || self.next_expiry.is_after(expires) {
+            self.next_expiry = expires;
+        }
+        // Versions are never zero, so nothing is found yet.
+        self.filters.insert(end, Filter { client, epoch, expires, found: 0, entries });
         if let Some(client) = clients.get_mut(client) {
             client.filters = client.filters.saturating_add_signed(more);
         }
-        self.next_expiry = self.next_expiry.min(expires);
     }
 
     /// Whether the client refused what contains `offered`.
@@ -331,21 +366,31 @@ impl Agent {
         }
     }
 
+    /// Whether some filter is over.
+    pub(crate) fn has_expired(&self, now: Tick) -> bool {
+        !self.filters.is_empty() && now.is_after(self.next_expiry)
+    }
+
     /// Drops the filters that are over at `now`, or all of them. Void ones go when they are over.
-    pub(crate) fn drop_filters(&mut self, now: Option<u64>, clients: &mut Clients) {
-        let mut next = u64::MAX;
-        self.filters.retain(|filter| {
-            if now.is_some_and(|now| now <= filter.expires) {
-                next = next.min(filter.expires);
+    pub(crate) fn drop_filters(&mut self, now: Option<Tick>, clients: &mut Clients) {
+        let mut next: Option<Tick> = None;
+        self.filters.retain_mut(|filter| {
+            if now.is_some_and(|now| !now.is_after(filter.expires)) {
+                if next.is_none_or(|next| next.is_after(filter.expires)) {
+                    next = Some(filter.expires);
+                }
                 return true;
             }
             let client = clients.get_mut(filter.client).filter(|it| it.epoch == filter.epoch);
             if let Some(client) = client {
                 client.filters = client.filters.saturating_sub(1);
             }
+            if filter.entries.is_same(&self.free) {
+                self.spare = std::mem::take(&mut filter.entries);
+            }
             false
         });
-        self.next_expiry = next;
+        self.next_expiry = next.unwrap_or_default();
         self.settled = 0;
     }
 }

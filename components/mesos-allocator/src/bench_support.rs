@@ -102,8 +102,8 @@ pub fn one_cycle(
     }
     let refuse = Some(Duration::from_secs(5));
     let start = clock();
-    for (framework, declined) in &by_framework {
-        allocator.recover_all(*framework, declined, refuse, now);
+    for (framework, declined) in by_framework {
+        allocator.recover_all(framework, declined, refuse, now);
     }
     Cycle { allocate, decline: clock().saturating_sub(start), offers: count }
 }

@@ -94,14 +94,10 @@ pub trait Allocator: Send {
     fn recover_all(
         &mut self,
         framework: FrameworkKey,
-        resources: &[(AgentKey, Resources)],
+        resources: Vec<(AgentKey, Resources)>,
         refuse: Option<Duration>,
         now: Duration,
-    ) {
-        for (agent, resources) in resources {
-            self.recover(framework, *agent, resources, refuse, now);
-        }
-    }
+    );
 
     /// An operation changed offered resources and with them the agent's total.
     fn convert(

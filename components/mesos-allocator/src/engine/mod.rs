@@ -16,7 +16,7 @@ use mesos_messages::resources::operation::Conversion;
 use mesos_messages::resources::{Entries, Name, Resources};
 use rustc_hash::FxHashMap;
 
-use crate::agent::{Agent, Agents, Held};
+use crate::agent::{Agent, Agents, Held, Tick};
 use crate::amounts::{Amounts, Scale};
 use crate::client::Clients;
 use crate::tree::Tree;
@@ -251,7 +251,7 @@ impl Engine {
         let Some(refuse) = refuse.filter(|refuse| !refuse.is_zero()) else { return };
         let Some(epoch) = self.clients.get(client).map(|client| client.epoch) else { return };
         let length = refuse.min(LONGEST_FILTER).max(self.config.allocation_interval);
-        let expires = nanoseconds(now.saturating_add(length));
+        let expires = Tick::ceil(now.saturating_add(length));
         if let Some(agent) = self.agents.get_mut(slot) {
             agent.add_filter(client, epoch, expires, entries, &mut self.clients);
         }
@@ -272,34 +272,46 @@ impl Engine {
     /// The common way back: an offer as it was made.
     fn recover_offer(
         &mut self,
-        slot: u32,
-        framework: FrameworkKey,
-        resources: &Resources,
+        (slot, at): (u32, usize),
+        resources: Resources,
         refuse: Option<Duration>,
         now: Duration,
-    ) -> bool {
-        let Some(at) = self.offer_at(slot, framework, resources) else { return false };
-        let Some(agent) = self.agents.get_mut(slot) else { return false };
+    ) {
+        let Some(agent) = self.agents.get_mut(slot) else { return };
         let Held { client, entries, amounts } = agent.offers.swap_remove(at);
-        let plain = agent.plain;
-        agent.give_back(entries.clone(), &amounts);
-        if plain {
+        if agent.plain {
+            agent.give_back(entries, &amounts);
             self.discharge_plain(client, &amounts);
         } else {
-            self.discharge(slot, client, resources, &amounts);
+            agent.give_back(entries, &amounts);
+            self.discharge(slot, client, &resources, &amounts);
         }
         if let Some(state) = self.clients.get_mut(client) {
             state.holdings = state.holdings.saturating_sub(1);
         }
-        self.refuse(slot, client, entries, refuse, now);
+        self.refuse(slot, client, Entries::from_resources(resources), refuse, now);
         self.release_client(client);
-        true
     }
-}
 
-/// Five hundred years of them fit.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    /// Takes the resources because a filter may keep them.
+    fn recover_owned(
+        &mut self,
+        framework: FrameworkKey,
+        agent: AgentKey,
+        resources: Resources,
+        refuse: Option<Duration>,
+        now: Duration,
+    ) {
+        let Some(slot) = self.agents.slot(agent) else { return };
+        if let Some(at) = self.offer_at(slot, framework, &resources) {
+            return self.recover_offer((slot, at), resources, refuse, now);
+        }
+        for (role, part) in resources.allocations() {
+            let Some(client) = self.client_of(framework, &role) else { continue };
+            self.refuse(slot, client, Entries::of(&part), refuse, now);
+            self.release(slot, client, &part, refuse.is_some());
+        }
+    }
 }
 
 impl Allocator for Engine {
@@ -417,28 +429,22 @@ impl Allocator for Engine {
         refuse: Option<Duration>,
         now: Duration,
     ) {
-        let Some(slot) = self.agents.slot(agent) else { return };
-        if self.recover_offer(slot, framework, resources, refuse, now) {
-            return;
-        }
-        for (role, part) in resources.allocations() {
-            let Some(client) = self.client_of(framework, &role) else { continue };
-            self.refuse(slot, client, Entries::of(&part), refuse, now);
-            self.release(slot, client, &part, refuse.is_some());
-        }
+        self.recover_owned(framework, agent, resources.clone(), refuse, now);
     }
 
     fn recover_all(
         &mut self,
         framework: FrameworkKey,
-        resources: &[(AgentKey, Resources)],
+        resources: Vec<(AgentKey, Resources)>,
         refuse: Option<Duration>,
         now: Duration,
     ) {
-        for some in resources.chunks(pass::TOGETHER) {
-            self.agents.touch(some.iter().filter_map(|(agent, _)| self.agents.slot(*agent)));
-            for (agent, resources) in some {
-                self.recover(framework, *agent, resources, refuse, now);
+        let mut left = resources.into_iter();
+        while !left.as_slice().is_empty() {
+            let next = left.as_slice().iter().take(pass::TOGETHER);
+            self.agents.touch(next.filter_map(|(agent, _)| self.agents.slot(*agent)));
+            for (agent, resources) in left.by_ref().take(pass::TOGETHER) {
+                self.recover_owned(framework, agent, resources, refuse, now);
             }
         }
     }
@@ -486,7 +492,7 @@ impl Allocator for Engine {
 
     fn allocate(&mut self, now: Duration, seed: u64) -> Vec<OfferSpec> {
         let slots = self.agents.slots();
-        self.run(slots, nanoseconds(now), seed)
+        self.run(slots, now, seed)
     }
 
     fn allocate_dirty(&mut self, now: Duration, seed: u64) -> Vec<OfferSpec> {
@@ -501,7 +507,7 @@ impl Allocator for Engine {
             slots.dedup();
             slots
         };
-        self.run(slots, nanoseconds(now), seed)
+        self.run(slots, now, seed)
     }
 
     fn is_dirty(&self) -> bool {

@@ -1,11 +1,12 @@
 //! A pass: the agents in a shuffled order, each offered to one client after the other.
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use mesos_messages::resources::{Entries, Resources};
 
 use super::Engine;
 use crate::OfferSpec;
-use crate::agent::Held;
+use crate::agent::{Held, Tick};
 use crate::amounts::{Amounts, Scale};
 use crate::client::{Client, Rank};
 use crate::tree::Cursor;
@@ -36,11 +37,12 @@ struct Taker {
 }
 
 impl Engine {
-    pub(super) fn run(&mut self, mut slots: Vec<u32>, now: u64, seed: u64) -> Vec<OfferSpec> {
+    pub(super) fn run(&mut self, mut slots: Vec<u32>, now: Duration, seed: u64) -> Vec<OfferSpec> {
         self.runs += 1;
         self.all_dirty = false;
         self.dirty.clear();
         self.sort();
+        let now = Tick::floor(now);
         shuffle(&mut slots, seed);
         let mut offers = Vec::with_capacity(slots.len());
         for slots in slots.chunks(TOGETHER) {
@@ -93,9 +95,9 @@ impl Engine {
         self.clients.set_rank(id, rank);
     }
 
-    fn visit(&mut self, slot: u32, now: u64, offers: &mut Vec<OfferSpec>) {
+    fn visit(&mut self, slot: u32, now: Tick, offers: &mut Vec<OfferSpec>) {
         let Some(agent) = self.agents.get_mut(slot) else { return };
-        if now > agent.next_expiry {
+        if agent.has_expired(now) {
             agent.drop_filters(Some(now), &mut self.clients);
         }
         if !agent.offerable || agent.settled == self.generation || agent.free.is_empty() {
@@ -278,7 +280,8 @@ impl Engine {
         state.holdings += 1;
         let framework = state.framework;
         let Some(agent) = self.agents.get_mut(slot) else { return };
-        agent.offers.push(Held { client, entries: offered.clone(), amounts });
+        let entries = agent.hold_of(&offered);
+        agent.offers.push(Held { client, entries, amounts });
         let resources = offered.into_allocated(path.clone());
         offers.push(OfferSpec { framework, agent: agent.key, role: path, resources });
         self.scratch.touched.push((role, at, client));

@@ -87,8 +87,22 @@ impl Entries {
         Entries(resources.unallocated().body)
     }
 
+    /// [`Entries::of`], without another count of them.
+    pub fn from_resources(resources: Resources) -> Entries {
+        // With a common role they cannot be mixed; that saves a look.
+        match &resources.body {
+            Some(body) if resources.role.is_none() && body.mixed => Entries::of(&resources),
+            _ => Entries(resources.body),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether both are one and the same in memory; false says nothing.
+    pub fn is_same(&self, other: &Entries) -> bool {
+        same_body(self.0.as_ref(), other.0.as_ref())
     }
 
     /// Whether `resources` are these very entries in memory, in whatever role; false says nothing.

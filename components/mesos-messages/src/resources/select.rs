@@ -179,7 +179,8 @@ impl Resources {
     }
 
     pub fn unallocated(&self) -> Resources {
-        if self.body.as_ref().is_none_or(|body| !body.mixed) {
+        // With a common role they cannot be mixed; that saves a look.
+        if self.role.is_some() || self.body.as_ref().is_none_or(|body| !body.mixed) {
             return Resources { body: self.body.clone(), role: None };
         }
         // Entries that differed only in their role now merge.
