@@ -208,7 +208,11 @@ pub(super) fn write_registry(out: &mut Vec<u8>, snapshot: &Snapshot) {
     let mut master = Object::new(object.key("master"));
     snapshot.master.info.write_json(master.key("info"));
     master.end();
-    let agents = snapshot.agents.iter().map(|agent| (agent.info_proto(), agent.deactivated));
+    let agents = snapshot.agents.iter().map(|agent| {
+        let mut info = agent.info_proto();
+        info.resources = agent.info_resources.to_proto_endpoint();
+        (info, agent.deactivated)
+    });
     let recovered = snapshot.recovered_agents.iter().map(|info| ((**info).clone(), false));
     let mut known: Vec<_> = agents.chain(recovered).collect();
     if !known.is_empty() {

@@ -17,7 +17,11 @@ use mesos_messages::{
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
-    super::{HttpState, plans, render::render_now, view},
+    super::{
+        HttpState, plans,
+        render::{STALLED, render_now},
+        view,
+    },
     content_type,
 };
 use crate::{
@@ -50,7 +54,7 @@ async fn follow(subscription: EventSubscription, media: Media, to: mpsc::Sender<
         recordio::encode(&render_now(plan, &snapshot))
     });
     let Ok(first) = first.await else { return };
-    if to.send(first.into()).await.is_err() {
+    if to.send_timeout(first.into(), STALLED).await.is_err() {
         return;
     }
     let mut heartbeats = tokio::time::interval(HEARTBEAT);
@@ -70,7 +74,7 @@ async fn follow(subscription: EventSubscription, media: Media, to: mpsc::Sender<
             let Ok(event) = events.try_recv() else { break };
             append(&mut batch, media, &message(event));
         }
-        if to.send(batch.into()).await.is_err() {
+        if to.send_timeout(batch.into(), STALLED).await.is_err() {
             return;
         }
     }

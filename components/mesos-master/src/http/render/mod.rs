@@ -25,7 +25,7 @@ pub(crate) use plan::{Plan, render_now};
 /// Answers up to this size are sent as one piece, with their length.
 const WHOLE: usize = 256 * 1024;
 /// A reader that takes nothing for so long is given up.
-const STALLED: Duration = Duration::from_secs(60);
+pub(crate) const STALLED: Duration = Duration::from_secs(60);
 
 /// An answer that is being made, or is made.
 #[derive(Debug, Default)]
