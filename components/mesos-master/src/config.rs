@@ -151,7 +151,7 @@ impl Default for MasterConfig {
             credentials: None,
             publish_per_framework_metrics: true,
             max_body_bytes: 16 << 20,
-            max_queued_events: 4096,
+            max_queued_events: 1 << 18,
             seed: None,
             version: MESOS_VERSION.to_owned(),
             logging: LevelControl::default(),

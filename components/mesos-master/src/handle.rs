@@ -113,9 +113,13 @@ pub enum StreamEvent {
     },
 }
 
+/// How many batches may wait, whatever their size.
+const MAX_BATCHES: usize = 1 << 16;
+
 /// A stream that carries up to `limit` waiting events.
 pub fn event_stream(limit: usize) -> (EventQueue, EventStream) {
-    let (sender, receiver) = mpsc::channel(limit.max(1));
+    // A batch holds one event at least, so this many batches are enough.
+    let (sender, receiver) = mpsc::channel(limit.clamp(1, MAX_BATCHES));
     let waiting = Arc::new(AtomicUsize::new(0));
     (
         EventQueue { batches: sender, waiting: waiting.clone(), limit },

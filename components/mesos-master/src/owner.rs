@@ -93,8 +93,9 @@ impl Clock {
         Now { mono: self.0.elapsed(), wall }
     }
 
-    fn instant(&self, mono: Duration) -> tokio::time::Instant {
-        (self.0 + mono).into()
+    /// None for what lies beyond any clock.
+    fn instant(&self, mono: Duration) -> Option<tokio::time::Instant> {
+        self.0.checked_add(mono).map(Into::into)
     }
 }
 
@@ -167,7 +168,7 @@ impl Owner {
     }
 
     async fn wait(&mut self, batch: &mut Vec<Command>) -> Woken {
-        let deadline = self.core.next_deadline().map(|deadline| self.clock.instant(deadline));
+        let deadline = self.core.next_deadline().and_then(|due| self.clock.instant(due));
         let timer = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,

@@ -7,9 +7,9 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use cluster_state::{ClusterState, Op, StateError, When};
 use libprocess::Upid;
-use mesos_messages::{json::JsonMessage, v1};
+use mesos_messages::v1;
+use prost::Message;
 use rustc_hash::FxHashSet;
-use serde_json::json;
 use smallvec::SmallVec;
 
 use crate::{
@@ -68,23 +68,24 @@ async fn load_times(state: &dyn ClusterState, prefix: &str) -> Result<Vec<(Id, i
     Ok(times)
 }
 
+/// An admitted agent as it is stored.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Stored {
+    #[prost(message, required, tag = "1")]
+    info: v1::AgentInfo,
+    #[prost(string, optional, tag = "2")]
+    pid: Option<String>,
+}
+
 fn read_admitted(value: &[u8]) -> Option<Admitted> {
-    let value: serde_json::Value = serde_json::from_slice(value).ok()?;
-    let info = v1::AgentInfo::from_json(value.get("info")?).ok()?;
-    info.id.as_ref()?;
-    let pid = value.get("pid").and_then(|pid| pid.as_str()).and_then(|pid| pid.parse().ok());
-    Some(Admitted { info, pid })
+    let stored = Stored::decode(value).ok()?;
+    stored.info.id.as_ref()?;
+    Some(Admitted { info: stored.info, pid: stored.pid.and_then(|pid| pid.parse().ok()) })
 }
 
 fn write_admitted(admitted: &Admitted) -> Bytes {
-    let mut out = b"{\"info\":".to_vec();
-    admitted.info.write_json(&mut out);
-    if let Some(pid) = &admitted.pid {
-        out.extend_from_slice(b",\"pid\":");
-        out.extend_from_slice(json!(Upid::to_string(pid)).to_string().as_bytes());
-    }
-    out.push(b'}');
-    out.into()
+    let pid = admitted.pid.as_ref().map(Upid::to_string);
+    Stored { info: admitted.info.clone(), pid }.encode_to_vec().into()
 }
 
 /// Changes that wait to be written.
@@ -171,5 +172,53 @@ fn size(op: &Op) -> usize {
     match op {
         Op::Put { key, value, .. } => key.len() + value.len(),
         other => key(other).len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smallvec::smallvec;
+
+    #[test]
+    fn an_agent_is_read_back_as_it_was_written() {
+        let info = v1::AgentInfo {
+            hostname: "host".into(),
+            id: Some(v1::AgentId { value: "m-S0".into() }),
+            ..v1::AgentInfo::default()
+        };
+        let pid = "slave(1)@127.0.0.1:5051".parse().ok();
+        let admitted = Admitted { info, pid };
+        let back = read_admitted(&write_admitted(&admitted)).unwrap();
+        assert_eq!((back.info, back.pid), (admitted.info, admitted.pid));
+        assert!(read_admitted(b"nonsense").is_none());
+        assert!(read_admitted(b"").is_none());
+    }
+
+    #[test]
+    fn a_transaction_changes_no_key_twice() {
+        let mut waiting = Waiting::default();
+        waiting.push(1, smallvec![Change::Remove("a".into())]);
+        waiting.push(2, smallvec![Change::Remove("b".into())]);
+        waiting.push(3, smallvec![Change::Unreachable("a".into(), 5)]);
+        let (tickets, ops) = waiting.take();
+        assert_eq!((tickets, ops.len()), (vec![1, 2], 2));
+        let (tickets, ops) = waiting.take();
+        assert_eq!((tickets, ops.len()), (vec![3], 2));
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn large_batches_are_cut() {
+        let mut waiting = Waiting::default();
+        for ticket in 0..1200 {
+            waiting.push(ticket, smallvec![Change::Remove(ticket.to_string().into())]);
+        }
+        let sizes: Vec<usize> = std::iter::from_fn(|| {
+            let (tickets, _) = waiting.take();
+            (!tickets.is_empty()).then_some(tickets.len())
+        })
+        .collect();
+        assert_eq!(sizes, [500, 500, 200]);
     }
 }

@@ -64,6 +64,14 @@ pub async fn start(
     state: Arc<dyn ClusterState>,
     shutdown: CancellationToken,
 ) -> Result<RunningMaster, MasterError> {
+    if config.authenticate_frameworks || config.authenticate_agents {
+        // Asking for it and not getting it must not go unnoticed.
+        return Err(MasterError::Config(
+            "authentication over libprocess (authenticate_frameworks, authenticate_agents) is \
+             not supported yet"
+                .to_owned(),
+        ));
+    }
     let address = SocketAddr::new(config.ip, config.port);
     let listen = |source| MasterError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;

@@ -44,8 +44,11 @@ impl MasterCore {
         self.alloc_deactivate_agent(agent);
         self.rescind_offers_on(agent);
         self.remove_volatile(agent);
+        let Some(state) = self.agents.state_mut(agent) else { return };
+        state.disconnections += 1;
+        let disconnection = state.disconnections;
         let deadline = self.now.mono + self.config.agent_reregister_timeout;
-        self.timers.set(deadline, Timer::AgentReregister { observer });
+        self.timers.set(deadline, Timer::AgentReregister { observer, disconnection });
     }
 
     /// What frameworks that do not checkpoint run dies with the agent's connection.
@@ -75,10 +78,10 @@ impl MasterCore {
         }
     }
 
-    pub(super) fn agent_reregister_due(&mut self, observer: u64) {
+    pub(super) fn agent_reregister_due(&mut self, observer: u64, disconnection: u64) {
         let Some(agent) = self.agents.observers.get(&observer).copied() else { return };
-        let Some((record, _)) = self.agents.get(agent) else { return };
-        if record.connected {
+        let Some((record, state)) = self.agents.get(agent) else { return };
+        if record.connected || state.disconnections != disconnection {
             return;
         }
         let id = record.id.clone();

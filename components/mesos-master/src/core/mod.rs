@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use libprocess::Upid;
 use mesos_allocator::Allocator;
-use mesos_messages::{time::Now, v1};
+use mesos_messages::{internal, time::Now, v1};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -274,7 +274,9 @@ impl MasterCore {
                 self.allocate_all();
             }
             Timer::Ping { observer } => self.ping_due(observer),
-            Timer::AgentReregister { observer } => self.agent_reregister_due(observer),
+            Timer::AgentReregister { observer, disconnection } => {
+                self.agent_reregister_due(observer, disconnection);
+            }
             Timer::RecoveredAgents => self.recovered_agents_due(),
             Timer::RegistryGc => {
                 let next = self.now.mono + self.config.registry_gc_interval;
@@ -307,7 +309,12 @@ impl MasterCore {
                 self.counters.invalid_operation_status_updates += 1;
             }
             Incoming::Pong { observer } => self.pong(observer),
-            Incoming::Authenticate => self.counters.messages_authenticate += 1,
+            Incoming::Authenticate => {
+                self.counters.messages_authenticate += 1;
+                let error = Some("No authenticator loaded".to_owned());
+                let message = internal::AuthenticationErrorMessage { error };
+                self.send(from, Outgoing::AuthenticationError(message));
+            }
         }
     }
 

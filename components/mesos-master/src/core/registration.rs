@@ -319,6 +319,7 @@ impl MasterCore {
             resource_version: facts.resource_version,
             pinged: false,
             missed_pings: 0,
+            disconnections: 0,
             networks: None,
         };
         self.out.push(Effect::Link(pid));

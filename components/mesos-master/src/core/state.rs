@@ -104,6 +104,8 @@ pub(super) struct AgentState {
     /// A ping is unanswered.
     pub(super) pinged: bool,
     pub(super) missed_pings: u32,
+    /// Grows with each loss of its connection; timers of earlier ones are void.
+    pub(super) disconnections: u64,
     /// The networks last seen in a status, to share them.
     pub(super) networks: Option<Arc<[v1::NetworkInfo]>>,
 }

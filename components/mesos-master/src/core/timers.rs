@@ -9,7 +9,7 @@ pub(super) enum Timer {
     /// An agent is pinged, and judged by its last pong.
     Ping { observer: u64 },
     /// A disconnected agent should be back.
-    AgentReregister { observer: u64 },
+    AgentReregister { observer: u64, disconnection: u64 },
     /// The agents of the registry should be back.
     RecoveredAgents,
     /// Old entries leave the registry.

@@ -58,7 +58,7 @@ outgoing! {
     UpdateFramework(UpdateFrameworkMessage) in Box<internal::UpdateFrameworkMessage>,
     FrameworkMessage(FrameworkToExecutorMessage) in internal::FrameworkToExecutorMessage,
     ReconcileOperations(ReconcileOperationsMessage) in internal::ReconcileOperationsMessage,
-    CheckpointResources(CheckpointResourcesMessage) in internal::CheckpointResourcesMessage,
+    AuthenticationError(AuthenticationErrorMessage) in internal::AuthenticationErrorMessage,
 }
 
 /// `RunTaskMessage`.

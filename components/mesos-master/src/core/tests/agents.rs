@@ -117,6 +117,20 @@ fn a_disconnected_agent_has_ten_minutes() {
 }
 
 #[test]
+fn each_disconnection_has_its_own_ten_minutes() {
+    let mut world = World::new();
+    let agent = world.register(1, "cpus:1;mem:100");
+    exited(&mut world, &agent);
+    world.reregister(&agent, Vec::new(), Vec::new());
+    world.pass_alive(590);
+    exited(&mut world, &agent);
+    world.pass_alive(590);
+    assert_eq!(world.snapshot().agents.len(), 1);
+    world.pass_alive(11);
+    assert_eq!(world.snapshot().agents.len(), 0);
+}
+
+#[test]
 fn a_returning_agent_answers_for_what_it_does_not_report() {
     let mut world = World::new();
     let agent = world.register(1, "cpus:1;mem:100");
