@@ -66,6 +66,8 @@ pub(crate) struct Executor {
     pub(crate) early: Option<Vec<(StatusUpdate, Channel)>>,
     pub(crate) queued: VecDeque<Queued>,
     pub(crate) launched: BTreeMap<String, Arc<v1::Task>>,
+    /// Tasks that were sent and of which nothing was heard since.
+    pub(crate) unheard: BTreeMap<String, Arc<v1::TaskInfo>>,
     pub(crate) terminated: BTreeMap<String, Arc<v1::Task>>,
     pub(crate) completed: VecDeque<Arc<v1::Task>>,
     pub(crate) pending_termination: Option<PendingTermination>,
@@ -130,6 +132,7 @@ impl Executor {
     pub(crate) fn update_task(&mut self, status: &v1::TaskStatus) -> Result<(), BadUpdate> {
         let id = status.task_id.value.as_str();
         let terminal = is_terminal(status.state);
+        self.unheard.remove(id);
         if self.terminated.contains_key(id) {
             return Err(BadUpdate::AlreadyTerminal);
         }

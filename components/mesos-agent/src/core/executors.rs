@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Channel, Core, Effect, Effects, Framework, Outbound, RequestId, State,
-    executor::{Executor, ExecutorState},
+    executor::{Executor, ExecutorState, Queued},
     kill::{send_shutdown, shutdown_event},
 };
 use crate::checkpoint::{Run, Write};
@@ -261,6 +261,7 @@ impl Core {
             .collect();
         let aware =
             self.frameworks.get(&run.framework_id).is_some_and(Framework::is_partition_aware);
+        let lost = self.requeue(run, lost);
         for task in lost {
             let update = self.agent_update(
                 now,
@@ -277,6 +278,26 @@ impl Core {
         if self.awaited.remove(&run.container_id) && self.awaited.is_empty() {
             self.recovered(now, fx);
         }
+    }
+}
+
+impl Core {
+    /// Queues again what our own executor lost with its stream: it lists what it holds, so what
+    /// it does not list it never got. Returns what cannot be sent again.
+    fn requeue(&mut self, run: &Arc<Run>, lost: Vec<String>) -> Vec<String> {
+        let Some(executor) = self.executor_mut(run) else { return lost };
+        let mut hopeless = Vec::new();
+        for id in lost {
+            match (executor.unheard.remove(&id), executor.launched.remove(&id)) {
+                (Some(info), Some(task)) => executor.queued.push_back(Queued { info, task }),
+                (_, Some(task)) => {
+                    executor.launched.insert(id.clone(), task);
+                    hopeless.push(id);
+                }
+                (_, None) => {}
+            }
+        }
+        hopeless
     }
 }
 

@@ -317,6 +317,7 @@ impl Core {
                 early: Some(Vec::new()),
                 queued: Default::default(),
                 launched: Default::default(),
+                unheard: Default::default(),
                 terminated: Default::default(),
                 completed: Default::default(),
                 pending_termination: None,
@@ -459,6 +460,9 @@ impl Core {
         while let Some(Queued { info, task }) = executor.queued.pop_front() {
             executor.served = true;
             executor.launched.insert(task.task_id.value.clone(), task);
+            if executor.generated {
+                executor.unheard.insert(info.task_id.value.clone(), Arc::clone(&info));
+            }
             let info = Arc::unwrap_or_clone(info);
             match &channel {
                 Channel::V0(pid) => {

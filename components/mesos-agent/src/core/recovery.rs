@@ -86,6 +86,7 @@ impl Core {
             early: None,
             queued: Default::default(),
             launched: Default::default(),
+            unheard: Default::default(),
             terminated: Default::default(),
             completed: Default::default(),
             pending_termination: None,

@@ -502,6 +502,16 @@ fn calls_of_strangers_are_refused() {
 }
 
 #[test]
+fn a_launch_lost_with_its_stream_is_sent_again() {
+    let mut agent = Agent::registered();
+    agent.running("t", false);
+    let effects = agent.subscribe(2, "t");
+    assert_eq!(events(&effects), [event::Type::Subscribed, event::Type::Launch]);
+    agent.update("t", TaskState::TaskStarting, 1);
+    assert_eq!(events(&agent.subscribe(3, "t")), [event::Type::Subscribed]);
+}
+
+#[test]
 fn a_second_subscription_replaces_the_first() {
     let mut agent = Agent::registered();
     agent.running("t", false);

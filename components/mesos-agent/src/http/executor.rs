@@ -77,12 +77,13 @@ async fn subscribe(state: &Arc<State>, call: Call, content: ContentType) -> Answ
     let end = CancellationToken::new();
     let stream = Stream { records: records.clone(), content, end: end.clone() };
     state.streams.add(request, stream);
+    // From now on: a client may leave before it is answered.
+    tokio::spawn(attend(Arc::clone(state), request, records, content, end));
     let answer = state.handle.call(request, call).await;
     if answer != Some(Answer::Stream) {
         state.streams.close(request);
         return Err(answer.map_or_else(stopping, plain));
     }
-    tokio::spawn(attend(Arc::clone(state), request, records, content, end));
     let kind = HeaderValue::from_static(content.as_str());
     Ok(respond::with_body(StatusCode::OK, kind, body))
 }
