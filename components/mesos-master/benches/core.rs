@@ -7,7 +7,7 @@ use bytes::Bytes;
 use libprocess::Upid;
 use mesos_master::{
     config::MasterConfig,
-    core::{Effect, Incoming, Input, MasterCore, Outgoing, Registry, Start},
+    core::{Admitted, Effect, Incoming, Input, MasterCore, Outgoing, Registry, Start},
     handle::{Principal, StreamEvent},
     model::MasterRecord,
 };
@@ -35,7 +35,7 @@ fn now() -> Now {
     Now { mono: Duration::from_secs(1), wall: Duration::from_secs(1_000_000) }
 }
 
-fn core() -> MasterCore {
+fn core(registry: Registry) -> MasterCore {
     let info = v1::MasterInfo { id: uuid::Uuid::nil().to_string(), ..v1::MasterInfo::default() };
     let start = Start {
         config: Arc::new(MasterConfig { seed: Some(1), ..MasterConfig::default() }),
@@ -43,7 +43,7 @@ fn core() -> MasterCore {
         allocator: mesos_allocator::build(mesos_allocator::PolicyConfig::default()),
         seed: 1,
         now: now(),
-        registry: Registry::default(),
+        registry,
     };
     MasterCore::new(start, &mut Vec::new())
 }
@@ -155,7 +155,14 @@ fn reregistration() {
         let message = Incoming::Reregister(Box::new(message));
         inputs.push(Input::Message { from: pid(number), message });
     }
-    let mut core = core();
+    let admitted = inputs.iter().filter_map(|input| match input {
+        Input::Message { from, message: Incoming::Reregister(message) } => {
+            Some(Admitted { info: message.slave.clone(), pid: Some(from.clone()) })
+        }
+        _ => None,
+    });
+    let registry = Registry { admitted: admitted.collect(), ..Registry::default() };
+    let mut core = core(registry);
     let started = Instant::now();
     black_box(feed(&mut core, inputs));
     println!("{AGENTS} agents with {} tasks re-register: {:?}", AGENTS * TASKS, started.elapsed());
@@ -199,7 +206,7 @@ struct Launching {
 }
 
 fn launches() {
-    let mut core = core();
+    let mut core = core(Registry::default());
     let inputs = register("cpus:2000;mem:1000000;disk:100000;ports:[31000-32000]");
     let before = resident();
     let started = Instant::now();

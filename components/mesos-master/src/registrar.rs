@@ -91,18 +91,21 @@ fn write_admitted(admitted: &Admitted) -> Bytes {
 /// Changes that wait to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    changes: VecDeque<(u64, SmallVec<[Change; 1]>)>,
+    /// As they will be written, which is smaller than as they came.
+    steps: VecDeque<(u64, Vec<Op>)>,
 }
 
 // === impl Waiting ===
 
 impl Waiting {
     pub(crate) fn push(&mut self, ticket: u64, changes: SmallVec<[Change; 1]>) {
-        self.changes.push_back((ticket, changes));
+        let mut all = Vec::with_capacity(changes.len());
+        changes.iter().for_each(|change| all.extend(steps(change)));
+        self.steps.push_back((ticket, all));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.steps.is_empty()
     }
 
     /// As many waiting changes as fit one transaction, with their tickets.
@@ -110,8 +113,7 @@ impl Waiting {
         let (mut tickets, mut ops) = (Vec::new(), Vec::new());
         let mut bytes = 0;
         let mut keys: FxHashSet<String> = FxHashSet::default();
-        while let Some((ticket, changes)) = self.changes.front() {
-            let steps: Vec<Op> = changes.iter().flat_map(steps).collect();
+        while let Some((ticket, steps)) = self.steps.front_mut() {
             let size: usize = steps.iter().map(size).sum();
             let full = ops.len() + steps.len() > MAX_STEPS || bytes + size > MAX_BYTES;
             // A key may be changed once in a transaction.
@@ -120,9 +122,9 @@ impl Waiting {
             }
             bytes += size;
             keys.extend(steps.iter().map(|step| key(step).to_owned()));
-            ops.extend(steps);
+            ops.append(steps);
             tickets.push(*ticket);
-            self.changes.pop_front();
+            self.steps.pop_front();
         }
         (tickets, ops)
     }

@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// How many commands may wait for the owner.
-const INBOX: usize = 8192;
+const INBOX: usize = 2048;
 /// How many messages may wait to be decoded.
-const INLET: usize = 4096;
+const INLET: usize = 1024;
 /// How many ends of links may wait for the owner.
 const EXITS: usize = 4096;
 

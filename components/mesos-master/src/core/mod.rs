@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use libprocess::Upid;
 use mesos_allocator::Allocator;
-use mesos_messages::{internal, time::Now, v1};
+use mesos_messages::{internal, resources::Resources, time::Now, v1};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -78,6 +78,8 @@ pub struct MasterCore {
     task_reasons: FxHashMap<(i32, i32, i32), u64>,
     /// Somebody follows the operator events.
     observed: bool,
+    /// The resources read last from a report, on the wire and here.
+    last_read: Option<(Vec<v1::Resource>, Resources)>,
 }
 
 /// What a core starts with.
@@ -207,6 +209,7 @@ impl MasterCore {
             counters: Counters::default(),
             task_reasons: FxHashMap::default(),
             observed: false,
+            last_read: None,
         };
         core.recover(start.registry);
         core.timers.set(core.now.mono + core.config.allocation_interval, Timer::Allocate);

@@ -14,7 +14,7 @@ use v1::task_status::{Reason, Source};
 use super::{
     Admitted, Change, Effect, MasterCore, Outgoing, Registry,
     outbound::{self, News},
-    state::{AgentKey, AgentState, FrameworkKey, Pending, Removal, TaskKey},
+    state::{AgentKey, AgentState, FrameworkKey, Newcomer, Pending, Removal, TaskKey},
     subscribe::update_message,
     tasks::{is_over, is_terminal},
     timers::Timer,
@@ -77,24 +77,24 @@ impl MasterCore {
         let id = format!("{}-S{}", self.master.info.id, self.next_agent);
         self.next_agent += 1;
         message.slave.id = Some(v1::AgentId { value: id });
+        let newcomer = newcomer(
+            &message.slave,
+            message.version.as_deref(),
+            &message.agent_capabilities,
+            &message.checkpointed_resources,
+            message.resource_version_uuid,
+        );
+        let Some(newcomer) = newcomer else { return };
         self.agents.registering.insert(from.clone());
-        let admitted = Admitted { info: message.slave.clone(), pid: Some(from.clone()) };
+        let admitted = Admitted { info: message.slave, pid: Some(from.clone()) };
         let changes = smallvec![Change::Put(Box::new(admitted))];
-        self.ticket(changes, Pending::Register { from, message: Box::new(message) });
+        self.ticket(changes, Pending::Register { from, newcomer: Box::new(newcomer) });
     }
 
     /// The admission is durable.
-    pub(super) fn registered(&mut self, from: Upid, message: RegisterSlaveMessage) {
+    pub(super) fn registered(&mut self, from: Upid, newcomer: Newcomer) {
         self.agents.registering.remove(&from);
-        let facts = Facts {
-            version: message.version,
-            capabilities: message.agent_capabilities,
-            checkpointed: message.checkpointed_resources,
-            resource_version: message.resource_version_uuid,
-        };
-        let Some(agent) = self.insert_agent(from.clone(), message.slave, facts, None) else {
-            return;
-        };
+        let Some(agent) = self.insert_agent(from.clone(), newcomer, None) else { return };
         self.counters.slave_registrations += 1;
         self.alloc_add_agent(agent, &[]);
         if let Some(record) = self.agents.records.get(agent) {
@@ -194,16 +194,16 @@ impl MasterCore {
         let was_unreachable = self.agents.unreachable.remove(&id).is_some();
         let was_recovered = self.agents.recovered.remove(&id).is_some();
         self.forget_lost_tasks(&id);
-        let facts = Facts {
-            version: message.version,
-            capabilities: message.agent_capabilities,
-            checkpointed: message.checkpointed_resources,
-            resource_version: message.resource_version_uuid,
-        };
+        let newcomer = newcomer(
+            &message.slave,
+            message.version.as_deref(),
+            &message.agent_capabilities,
+            &message.checkpointed_resources,
+            message.resource_version_uuid,
+        );
         let now = Some(self.now.seconds());
-        let Some(agent) = self.insert_agent(from.clone(), message.slave, facts, now) else {
-            return;
-        };
+        let agent = newcomer.and_then(|one| self.insert_agent(from.clone(), one, now));
+        let Some(agent) = agent else { return };
         self.counters.slave_reregistrations += 1;
         self.recover_frameworks(&message.frameworks);
         for info in message.executor_infos {
@@ -284,30 +284,28 @@ impl MasterCore {
     fn insert_agent(
         &mut self,
         pid: Upid,
-        info: v1::AgentInfo,
-        facts: Facts,
+        newcomer: Newcomer,
         reregistered_time: Option<f64>,
     ) -> Option<AgentKey> {
-        let resources = Resources::from_proto(&info.resources).ok()?;
-        let id: Id = info.id.as_ref()?.value.as_str().into();
+        let id: Id = newcomer.info.id.as_ref()?.value.as_str().into();
         if self.agents.key(&id).is_some() {
             return None;
         }
         let record = Agent {
             id,
             pid: pid.to_string().into(),
-            version: facts.version.as_deref().unwrap_or_default().into(),
-            capabilities: numbers(&facts.capabilities),
+            version: newcomer.version,
+            capabilities: newcomer.capabilities,
             registered_time: self.now.seconds(),
             reregistered_time,
             connected: true,
             active: true,
             deactivated: false,
-            total: total(&resources, &facts.checkpointed),
+            total: newcomer.total,
             used: Resources::new(),
             offered: Resources::new(),
-            info_resources: resources,
-            info: Arc::new(bare(info)),
+            info_resources: newcomer.resources,
+            info: Arc::new(newcomer.info),
         };
         let state = AgentState {
             pid: pid.clone(),
@@ -316,7 +314,7 @@ impl MasterCore {
             killed: FxHashSet::default(),
             executors: FxHashSet::default(),
             offers: Default::default(),
-            resource_version: facts.resource_version,
+            resource_version: newcomer.resource_version,
             pinged: false,
             missed_pings: 0,
             disconnections: 0,
@@ -394,7 +392,7 @@ impl MasterCore {
         agent: AgentKey,
         reported: &v1::Task,
     ) -> Option<Task> {
-        let resources = Resources::from_proto(&reported.resources).ok()?;
+        let resources = self.read_resources(&reported.resources)?;
         let record_id = self.agents.records.get(agent)?.id.clone();
         let framework = self.frameworks.get_mut(key)?;
         let role = resources.allocation_role().cloned().unwrap_or_else(|| "*".into());
@@ -425,6 +423,16 @@ impl MasterCore {
             task.statuses.push(status);
         }
         Some(task)
+    }
+
+    /// Reads resources; most are like the ones before them.
+    fn read_resources(&mut self, resources: &[v1::Resource]) -> Option<Resources> {
+        if let Some((_, known)) = self.last_read.as_ref().filter(|(wire, _)| *wire == resources) {
+            return Some(known.clone());
+        }
+        let read = Resources::from_proto(resources).ok()?;
+        self.last_read = Some((resources.to_vec(), read.clone()));
+        Some(read)
     }
 
     /// The tasks that were lost with the agent are not lost any more.
@@ -630,12 +638,31 @@ impl MasterCore {
     }
 }
 
-/// What an agent says of itself beside its info.
-struct Facts {
-    version: Option<String>,
-    capabilities: Vec<v1::agent_info::Capability>,
-    checkpointed: Vec<v1::Resource>,
+/// Reads what an agent says of itself; none if its resources cannot be read.
+fn newcomer(
+    info: &v1::AgentInfo,
+    version: Option<&str>,
+    capabilities: &[v1::agent_info::Capability],
+    checkpointed: &[v1::Resource],
     resource_version: Option<v1::Uuid>,
+) -> Option<Newcomer> {
+    let resources = Resources::from_proto(&info.resources).ok()?;
+    Some(Newcomer {
+        info: v1::AgentInfo {
+            hostname: info.hostname.clone(),
+            port: info.port,
+            resources: Vec::new(),
+            attributes: info.attributes.clone(),
+            id: info.id.clone(),
+            domain: info.domain.clone(),
+            checkpoint: info.checkpoint,
+        },
+        total: total(&resources, checkpointed),
+        resources,
+        version: version.unwrap_or_default().into(),
+        capabilities: numbers(capabilities),
+        resource_version,
+    })
 }
 
 fn numbers(capabilities: &[v1::agent_info::Capability]) -> Arc<[i32]> {

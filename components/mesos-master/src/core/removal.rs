@@ -15,7 +15,7 @@ use crate::model::{Id, OperatorEvent};
 impl MasterCore {
     pub(super) fn written(&mut self, ticket: u64) {
         match self.pending.remove(&ticket) {
-            Some(Pending::Register { from, message }) => self.registered(from, *message),
+            Some(Pending::Register { from, newcomer }) => self.registered(from, *newcomer),
             Some(Pending::Readmit { from, message }) => self.readmit(from, *message),
             Some(Pending::Update { from, message }) => self.reregistered(from, *message),
             Some(Pending::Remove { agent, cause, reason }) => {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use libprocess::Upid;
-use mesos_messages::{internal, v1};
+use mesos_messages::{internal, resources::Resources, v1};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -135,12 +135,25 @@ pub(super) struct Agents {
 /// What goes on once a write is durable.
 #[derive(Debug)]
 pub(super) enum Pending {
-    Register { from: Upid, message: Box<internal::RegisterSlaveMessage> },
+    Register { from: Upid, newcomer: Box<Newcomer> },
     Readmit { from: Upid, message: Box<internal::ReregisterSlaveMessage> },
     Update { from: Upid, message: Box<internal::ReregisterSlaveMessage> },
     Remove { agent: Id, cause: &'static str, reason: Removal },
     Unreachable { agent: Id, since_ns: i64, message: String, recovered: bool },
     Nothing,
+}
+
+/// An agent about to be registered. Ten thousand may wait at once for the
+/// registry, so the resources are here in their smaller form only.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    /// With its id and without resources.
+    pub(super) info: v1::AgentInfo,
+    pub(super) resources: Resources,
+    pub(super) total: Resources,
+    pub(super) version: Arc<str>,
+    pub(super) capabilities: Arc<[i32]>,
+    pub(super) resource_version: Option<v1::Uuid>,
 }
 
 /// Why an agent is removed, as the metrics tell it.
