@@ -19,7 +19,7 @@ use mesos_fetcher::FetchRequest;
 use mesos_messages::v1;
 use rustc_hash::FxHashMap;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -161,7 +161,8 @@ impl Actuator {
         tokio::task::spawn_blocking(move || sandbox::create(&directory, user.as_deref()))
             .await
             .map_err(|error| error.to_string())??;
-        self.attach(launch);
+        let executor = &launch.executor.executor_id.value;
+        self.attach(&launch.framework_id, executor, launch.directory.clone());
         let command = launch.executor.command.as_deref().cloned().unwrap_or_default();
         let container_id = v1::ContainerId { value: launch.container_id.clone(), parent: None };
         let fetched = self.fetch(launch, &container_id, &command).await;
@@ -208,9 +209,8 @@ impl Actuator {
     }
 
     /// Shows the sandbox under its short name; the long one lies below a shown directory.
-    fn attach(&self, launch: &Launch) {
-        let name = latest_name(&launch.framework_id, &launch.executor.executor_id.value);
-        self.files.attach(&name, launch.directory.clone());
+    pub(super) fn attach(&self, framework: &str, executor: &str, sandbox: PathBuf) {
+        self.files.attach(&latest_name(framework, executor), sandbox);
     }
 
     fn destroy(self: &Arc<Self>, container_id: String) {

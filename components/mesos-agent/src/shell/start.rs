@@ -156,6 +156,7 @@ async fn run(
         .map(|executor| executor.run.container_id.clone())
         .collect();
     let expected = if loaded.rebooted { Vec::new() } else { known };
+    show_sandboxes(&loaded, &actuator);
     let mut recovering = actuator.runtime.recover(expected);
     let recovered = loop {
         // Readers and executors are told to come again; messages wait.
@@ -186,6 +187,17 @@ async fn run(
     actuator.outbox.close(std::time::Duration::from_millis(500)).await;
     let _ = serving.await;
     result
+}
+
+/// Gives the sandboxes of recovered executors their short names back.
+fn show_sandboxes(loaded: &Recovered, actuator: &Actuator) {
+    let layout = Layout::new(actuator.config.work_dir.clone());
+    let Some(agent) = loaded.agent.as_ref().and_then(|agent| agent.id.as_ref()) else { return };
+    for executor in loaded.frameworks.iter().flat_map(|framework| &framework.executors) {
+        let run = &executor.run;
+        let sandbox = layout.run(&agent.value, run);
+        actuator.attach(&run.framework_id, &run.executor_id, sandbox);
+    }
 }
 
 /// Finds the sandboxes that an earlier process left behind, without holding up the start.

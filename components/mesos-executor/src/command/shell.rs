@@ -112,6 +112,8 @@ struct Shell {
     link: Option<Link>,
     task: Option<Pid>,
     runs: Vec<Run>,
+    /// The agent's absence has been logged; its log is the task's, and one line is enough.
+    complained: bool,
 }
 
 /// A run of a check.
@@ -177,6 +179,7 @@ impl Shell {
             link: None,
             task: None,
             runs: Vec::new(),
+            complained: false,
         }
     }
 
@@ -237,7 +240,7 @@ impl Shell {
                 Input::Connected
             }
             Err(error) => {
-                log(&format!("cannot reach the agent at {}: {error}", self.agent));
+                self.complain(&format!("cannot reach the agent at {}: {error}", self.agent));
                 Input::Disconnected
             }
         }
@@ -251,9 +254,15 @@ impl Shell {
     }
 
     fn lost(&mut self, error: &Lost, effects: &mut Vec<Effect>) {
-        log(&format!("lost the agent at {}: {error}", self.agent));
+        self.complain(&format!("lost the agent at {}: {error}", self.agent));
         self.link = None;
         self.core.handle(self.clock.now(), Input::Disconnected, effects);
+    }
+
+    fn complain(&mut self, text: &str) {
+        if !std::mem::replace(&mut self.complained, true) {
+            log(text);
+        }
     }
 
     // --- checks ---
@@ -320,6 +329,7 @@ impl Shell {
         if let Some(link) = &mut self.link {
             let mut events = Vec::new();
             let result = link.receive(&mut events);
+            self.complained &= events.is_empty();
             for event in events {
                 self.core.handle(self.clock.now(), Input::Event(Box::new(event)), effects);
             }
