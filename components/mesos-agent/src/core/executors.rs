@@ -96,6 +96,13 @@ impl Core {
 
     // === v1 ===
 
+    /// Whether the executor that calls has a stream in this life of the agent.
+    fn is_back(&self, call: &Call) -> bool {
+        let framework = self.frameworks.get(&call.framework_id.value);
+        let executor = framework.and_then(|f| f.executors.get(&call.executor_id.value));
+        executor.is_some_and(|executor| matches!(executor.channel, Some(Channel::V1(_))))
+    }
+
     pub(super) fn call(&mut self, now: Now, request: RequestId, call: Call, fx: &mut Effects) {
         let answer = |status: u16, text: &str| {
             Effect::Answer(request, Answer::Refused(status, text.to_owned()))
@@ -105,8 +112,11 @@ impl Core {
             fx.push(Effect::Answer(request, Answer::Accepted));
             return;
         }
+        // The original refuses all calls while it waits for other executors to come back, and
+        // an update that is not tried again is lost. Who has subscribed again is heard.
         let subscribe = kind == call::Type::Subscribe;
-        if !self.loaded || (self.state == State::Recovering && !subscribe) {
+        let heard = subscribe || self.is_back(&call);
+        if !self.loaded || (self.state == State::Recovering && !heard) {
             fx.push(answer(503, "Agent has not finished recovery"));
             return;
         }

@@ -64,7 +64,7 @@ enum Lost {
     Record(#[from] RecordError),
     #[error("an event of the agent is malformed: {0}")]
     Event(#[from] prost::DecodeError),
-    #[error("the agent answered {0} to the subscription")]
+    #[error("the agent answered {0}")]
     Refused(u16),
     #[error("the agent closed the connection")]
     Closed,
@@ -425,6 +425,10 @@ impl Link {
             self.skip = head.length;
             if head.status != 202 {
                 log(&format!("the agent answered {} to a call", head.status));
+            }
+            // It recovers, or does not know the stream any more.
+            if matches!(head.status, 403 | 503) {
+                return Err(Lost::Refused(head.status));
             }
         }
     }
