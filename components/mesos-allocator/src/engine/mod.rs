@@ -467,10 +467,7 @@ impl Allocator for Engine {
             converted = next;
             // An empty `consumed` is one more copy of something shared, of which there is one.
             if !conversion.consumed.is_empty() {
-                let plain = Conversion {
-                    consumed: conversion.consumed.unallocated(),
-                    converted: conversion.converted.unallocated(),
-                };
+                let plain = conversion.unallocated();
                 let Ok(next) = new_total.convert(&plain) else { return };
                 new_total = next;
             }

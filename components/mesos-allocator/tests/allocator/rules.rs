@@ -562,11 +562,8 @@ fn operations_change_the_offer_and_the_total() {
     it.allocator.add_framework(F1, framework(&["a"]), true);
     it.allocator.add_agent(A1, agent("cpus:4;mem:64"), &[]);
     let offer = it.one(0.0).unwrap();
-    let conversion = Conversion { consumed: parse("cpus:1"), converted: parse("cpus(a):1") };
-    let in_role = Conversion {
-        consumed: conversion.consumed.allocated("a"),
-        converted: conversion.converted.allocated("a"),
-    };
+    let in_role =
+        Conversion::new(parse("cpus:1").allocated("a"), parse("cpus(a):1").allocated("a"));
     it.allocator.convert(F1, A1, &offer.resources, std::slice::from_ref(&in_role));
     let converted = offer.resources.convert(&in_role).unwrap();
     assert_eq!(it.allocator.held(F1), [(A1, converted.clone())]);
