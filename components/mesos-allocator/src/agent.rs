@@ -142,7 +142,11 @@ impl Agent {
     /// [`Agent::touch`] for what is behind pointers, once the agent itself is near.
     pub(crate) fn touch_behind(&self) -> u64 {
         let free = if self.spare.is_empty() { self.free.holders() } else { 0 };
-        self.filters.iter().step_by(2).fold(free as u64, |sum, it| sum ^ u64::from(it.found))
+        self.filters
+            .iter()
+            .step_by(2)
+            .take(4)
+            .fold(free as u64, |sum, it| sum ^ u64::from(it.found))
     }
 
     pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {

@@ -342,8 +342,8 @@ impl Tree {
         let mut order = std::mem::take(&mut node.order);
         if let Some(at) = order.iter().position(|other| *other == entry) {
             let behind = order.get(at + 1..).unwrap_or_default();
-            let before = |other: &&u32| self.compare(parent, **other, entry) == Ordering::Less;
-            let passed = behind.iter().take_while(before).count();
+            let passed =
+                passed(behind, |other| self.compare(parent, other, entry) == Ordering::Less);
             if let Some(part) = order.get_mut(at..=at + passed) {
                 part.rotate_left(1);
             }
@@ -362,6 +362,22 @@ impl Tree {
             scale.dominant_share(&node.own.amounts)
         }
     }
+}
+
+/// How many of `sorted` come before; sought from the end, where most that are charged belong.
+pub(crate) fn passed(sorted: &[u32], comes_before: impl Fn(u32) -> bool) -> usize {
+    let mut end = sorted.len();
+    let mut step = 1;
+    while let Some(at) = end.checked_sub(step) {
+        if sorted.get(at).is_some_and(|other| comes_before(*other)) {
+            let start = at + 1;
+            let rest = sorted.get(start..end).unwrap_or_default();
+            return start + rest.partition_point(|other| comes_before(*other));
+        }
+        end = at;
+        step *= 2;
+    }
+    sorted.get(..end).unwrap_or_default().partition_point(|other| comes_before(*other))
 }
 
 /// The last component, by which siblings with equal ranks are ordered.

@@ -9,7 +9,7 @@ use crate::OfferSpec;
 use crate::agent::{Held, Tick};
 use crate::amounts::{Amounts, Scale};
 use crate::client::{Client, Rank};
-use crate::tree::Cursor;
+use crate::tree::{Cursor, passed};
 
 /// With more filters than this on an agent, they are looked up by mark instead of one by one.
 const MANY_FILTERS: usize = 16;
@@ -309,22 +309,6 @@ impl Engine {
         }
         self.scratch.touched = touched;
     }
-}
-
-/// How many of `sorted` come before; sought from the end, where most that are charged belong.
-fn passed(sorted: &[u32], comes_before: impl Fn(u32) -> bool) -> usize {
-    let mut end = sorted.len();
-    let mut step = 1;
-    while let Some(at) = end.checked_sub(step) {
-        if sorted.get(at).is_some_and(|other| comes_before(*other)) {
-            let start = at + 1;
-            let rest = sorted.get(start..end).unwrap_or_default();
-            return start + rest.partition_point(|other| comes_before(*other));
-        }
-        end = at;
-        step *= 2;
-    }
-    sorted.get(..end).unwrap_or_default().partition_point(|other| comes_before(*other))
 }
 
 /// Without what the framework could not handle.
