@@ -198,7 +198,8 @@ pub(crate) fn kill(groups: &Cgroups) {
 /// Removes a container's groups, which must be empty.
 pub(crate) fn remove(groups: &Cgroups) -> io::Result<()> {
     let deadline = Instant::now() + REMOVE_TIMEOUT;
-    all_groups(groups).try_for_each(|path| remove_group(path, deadline))
+    // One that stays is no reason to leave the others.
+    all_groups(groups).map(|path| remove_group(path, deadline)).fold(Ok(()), Result::and)
 }
 
 fn remove_group(path: &Path, deadline: Instant) -> io::Result<()> {
@@ -294,6 +295,18 @@ mod tests {
         assert_eq!(groups, Cgroups::default());
         update(&groups, &settings(64)).unwrap();
         remove(&groups).unwrap();
+    }
+
+    #[test]
+    fn old_groups_without_a_container_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let hierarchies = plain_v2(dir.path());
+        let group = dir.path().join("mesos/left");
+        fs::create_dir(&group).unwrap();
+        hierarchies.sweep(Duration::from_secs(600));
+        assert!(group.exists(), "its container may be starting");
+        hierarchies.sweep(Duration::ZERO);
+        assert!(!group.exists());
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::{
     stats,
 };
 
+/// Older than any container that is still starting.
+const SWEEP_AGE: Duration = Duration::from_secs(600);
 /// As in the original; names of directories may be little longer.
 const MAX_ID_BYTES: usize = 242;
 /// How long a supervisor that was killed is waited for.
@@ -111,6 +113,9 @@ impl Containerizer {
             source,
         };
         let found = blocking(move || Record::list(&runtime_dir)).await.map_err(failed)?;
+        if let Launcher::Linux(hierarchies) = self.inner.launcher.clone() {
+            blocking(move || hierarchies.sweep(SWEEP_AGE)).await;
+        }
         let mut recovered = Recovered::default();
         for id in found {
             let inner = Arc::clone(&self.inner);

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::CgroupError;
@@ -155,10 +156,29 @@ impl Hierarchies {
         })
     }
 
+    fn roots(&self) -> impl Iterator<Item = PathBuf> {
+        let mounts = self.v1.values().chain(self.v2.as_ref().map(|(mount, _)| mount));
+        mounts.map(|mount| mount.join(&self.root))
+    }
+
     /// Removes the groups that hold the containers' groups, where those are gone.
     pub(crate) fn remove_roots(&self) {
-        for mount in self.v1.values().chain(self.v2.as_ref().map(|(mount, _)| mount)) {
-            let _ = fs::remove_dir(mount.join(&self.root));
+        for root in self.roots() {
+            let _ = fs::remove_dir(root);
+        }
+    }
+
+    /// Removes containers' groups that nobody will: those of supervisors that were killed, of
+    /// whom no record is left either. Younger ones may be those of containers that are starting;
+    /// the kernel keeps those with processes.
+    pub(crate) fn sweep(&self, older_than: Duration) {
+        for root in self.roots() {
+            for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+                let age = entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed());
+                if matches!(age, Ok(Ok(age)) if age >= older_than) {
+                    let _ = fs::remove_dir(entry.path());
+                }
+            }
         }
     }
 }
