@@ -37,14 +37,6 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("GET_TASKS", ".get_tasks.completed_tasks[].statuses[].reason", FORCED_END),
 ];
 
-/// Metrics of parts that ours does not have, or does not time.
-const METRICS: &[(&str, &str)] = &[
-    (".registrar/", "the registry is not a replicated log, and its writes are not timed"),
-    (".containerizer/fetcher/", "fetches are not counted"),
-    (".allocator/mesos/quota/", "quota is later work"),
-    (".allocator/mesos/allocation_run_", "allocation passes are timed by the benchmark"),
-];
-
 /// Whole exchanges that are not compared.
 const SKIPPED: &[(&str, &str)] = &[
     ("__processes__", "the actors of libprocess; we have none"),
@@ -63,12 +55,6 @@ const TEXTS: &[(&str, &str)] = &[("jsonp", "it holds the state, which is compare
 pub(super) fn allowed(name: &str) -> Exceptions {
     let of_name = PATHS.iter().filter(|(word, ..)| name.contains(word));
     of_name.map(|(_, path, why)| Allowed { path, why }).collect()
-}
-
-/// Whether a difference is about a metric we do not have.
-pub(super) fn is_missing_metric(name: &str, difference: &str) -> bool {
-    let about_metrics = name.contains("metrics") || name.contains("METRICS");
-    about_metrics && METRICS.iter().any(|(start, _)| difference.starts_with(start))
 }
 
 pub(super) fn skipped(name: &str) -> bool {
