@@ -8,7 +8,8 @@ pub(crate) fn run_bench(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((what, rest)) if what == "kernel" => {
             run(cargo().args(["build", "--release", "--package", "dais"]))?;
-            run(cargo().args(["run", "--release", "--package", "kernel-bench", "--"]).args(rest))
+            run(cargo().args(["run", "--release", "--package", "kernel-bench", "--"]).args(rest))?;
+            run(cargo().args(["bench", "--package", "mesos-master", "--bench", "core"]))
         }
         _ => bail!("there is one benchmark: kernel"),
     }

@@ -4,6 +4,7 @@
 //! figures, and docs/performance.md says what bounds those that are missed.
 #![forbid(unsafe_code)]
 
+mod allocator;
 mod http;
 mod launches;
 mod master_process;
@@ -56,6 +57,9 @@ async fn main() -> Result<()> {
     }
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     let quick = arguments.quick;
+    if wanted(Part::Allocator) {
+        table::print("(a) one allocation cycle, the core alone", &allocator::run());
+    }
     if wanted(Part::Reregister) {
         let (agents, tasks) = if quick { (1_000, 10) } else { (10_000, 10) };
         let rows = reregister::run(agents, tasks).await?;
