@@ -35,6 +35,7 @@ mod reconcile;
 mod registration;
 mod removal;
 mod report;
+mod reports;
 mod state;
 mod subscribe;
 mod tasks;

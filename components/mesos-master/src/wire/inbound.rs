@@ -212,3 +212,73 @@ fn launch(
     };
     call::Accept { offer_ids, operations: vec![operation], filters: Some(filters) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framework_id() -> v1::FrameworkId {
+        v1::FrameworkId { value: "f".into() }
+    }
+
+    fn old<M: JsonMessage>(message: &M) -> Option<Incoming> {
+        decode("master", M::NAME, &message.encode_to_vec().into())
+    }
+
+    #[test]
+    fn pongs_are_told_by_their_receiver() {
+        let name = "mesos.internal.PongSlaveMessage";
+        let pong = decode("slave-observer(17)", name, &Bytes::new());
+        assert!(matches!(pong, Some(Incoming::Pong { observer: 17 })));
+        assert!(decode("slave-observer(x)", name, &Bytes::new()).is_none());
+        assert!(decode("slave-observer(1)", "mesos.internal.Other", &Bytes::new()).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_nothing() {
+        for name in ["", "x", "mesos.internal.", "mesos.internal.Nope", "mesos.scheduler.Call"] {
+            assert!(decode("master", name, &Bytes::from_static(b"\xff\xff")).is_none(), "{name}");
+        }
+        // A required field is missing.
+        let name = "mesos.internal.UnregisterSlaveMessage";
+        assert!(decode("master", name, &Bytes::new()).is_none());
+    }
+
+    #[test]
+    fn older_messages_become_calls() {
+        let kill = internal::KillTaskMessage {
+            framework_id: framework_id(),
+            task_id: v1::TaskId { value: "t".into() },
+            kill_policy: None,
+        };
+        let Some(Incoming::Call(call)) = old(&kill) else { panic!() };
+        assert_eq!(call.r#type(), call::Type::Kill);
+        assert_eq!(call.kill.unwrap().task_id.value, "t");
+        let launch = internal::LaunchTasksMessage {
+            framework_id: framework_id(),
+            offer_ids: vec![v1::OfferId { value: "o".into() }],
+            ..internal::LaunchTasksMessage::default()
+        };
+        let Some(Incoming::Call(call)) = old(&launch) else { panic!() };
+        let accept = call.accept.unwrap();
+        assert_eq!(accept.offer_ids[0].value, "o");
+        assert_eq!(accept.operations.len(), 1);
+        let unregister = internal::UnregisterFrameworkMessage { framework_id: framework_id() };
+        let Some(Incoming::Call(call)) = old(&unregister) else { panic!() };
+        assert_eq!(call.r#type(), call::Type::Teardown);
+    }
+
+    #[test]
+    fn older_registrations_say_whether_they_are_the_first() {
+        let known = v1::FrameworkInfo { id: Some(framework_id()), ..v1::FrameworkInfo::default() };
+        let first = internal::RegisterFrameworkMessage { framework: known.clone() };
+        assert!(
+            matches!(old(&first), Some(Incoming::Refuse(text)) if text.contains("already set"))
+        );
+        let again = internal::ReregisterFrameworkMessage { framework: known, failover: true };
+        let Some(Incoming::Subscribe(subscribe)) = old(&again) else { panic!() };
+        assert!(subscribe.force);
+        let nameless = internal::ReregisterFrameworkMessage::default();
+        assert!(matches!(old(&nameless), Some(Incoming::Refuse(_))));
+    }
+}

@@ -91,3 +91,33 @@ impl RunTask {
         encoding::bool::encode(6, &self.launch_executor, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_written_as_the_message_would_be() {
+        let run = RunTask {
+            framework: Arc::new(v1::FrameworkInfo { user: "u".into(), ..Default::default() }),
+            task: v1::TaskInfo { name: "t".into(), ..Default::default() },
+            pid: "scheduler@127.0.0.1:1".into(),
+            resource_version: Some(v1::Uuid { value: vec![7; 16].into() }),
+            launch_executor: false,
+        };
+        let mut out = Vec::new();
+        Outgoing::RunTask(Box::new(run.clone())).encode(&mut out);
+        let message = internal::RunTaskMessage {
+            framework_id: None,
+            framework: (*run.framework).clone(),
+            task: run.task,
+            resource_version_uuids: vec![internal::ResourceVersionUuid {
+                resource_provider_id: None,
+                uuid: run.resource_version.unwrap(),
+            }],
+            pid: Some(run.pid.to_string()),
+            launch_executor: Some(false),
+        };
+        assert_eq!(internal::RunTaskMessage::decode(&*out).unwrap(), message);
+    }
+}
