@@ -28,7 +28,7 @@ impl Core {
         // It is repeated at every registration.
         if self.drain.as_ref().is_none_or(|drain| drain.config != message.config) {
             tracing::info!(config = ?message.config, "draining");
-            Self::write(Write::Drain(Some(message.config.clone())), fx);
+            Self::write(Write::Drain(Some(message.config)), fx);
             self.drain = Some(Drain { config: message.config, since: now.wall });
         }
         for kill in self.kills() {

@@ -217,7 +217,7 @@ async fn dispatch(
             let drain = snapshot.drain.as_ref();
             answer.get_agent = Some(response::GetAgent {
                 agent_info: Some((*snapshot.info).clone()),
-                drain_config: drain.map(|drain| drain.config.clone()),
+                drain_config: drain.map(|drain| drain.config),
                 estimated_drain_start_time: drain.map(|drain| drain.since.into()),
             });
         }
