@@ -257,6 +257,7 @@ impl Core {
         held: &BTreeSet<String>,
         fx: &mut Effects,
     ) {
+        let holds_nothing = updates.is_empty() && held.is_empty();
         for update in updates {
             self.executor_update(now, update, channel, fx);
         }
@@ -284,6 +285,13 @@ impl Core {
             );
             self.status_update(now, update, None, fx);
         }
+        // A command executor without its only task has nothing to live for.
+        let useless = self
+            .executor(run)
+            .is_some_and(|executor| executor.generated && executor.active_tasks().next().is_none());
+        if useless && holds_nothing {
+            self.shutdown_executor(now, run, fx);
+        }
         self.push_limits(now, run, fx);
         if self.awaited.remove(&run.container_id) && self.awaited.is_empty() {
             self.recovered(now, fx);
@@ -299,7 +307,10 @@ impl Core {
         let mut hopeless = Vec::new();
         for id in lost {
             match (executor.unheard.remove(&id), executor.launched.remove(&id)) {
-                (Some(info), Some(task)) => executor.queued.push_back(Queued { info, task }),
+                (Some(info), Some(task)) => {
+                    tracing::warn!(task = %id, "sending a launch again that was lost with its stream");
+                    executor.queued.push_back(Queued { info, task });
+                }
                 (_, Some(task)) => {
                     executor.launched.insert(id.clone(), task);
                     hopeless.push(id);

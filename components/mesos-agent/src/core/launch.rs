@@ -412,8 +412,9 @@ impl Core {
             return;
         }
         let wanted = executor.wanted_limits();
-        // A command executor's container got its only task's share at launch.
-        if wanted == executor.limits {
+        // A command executor's container got its only task's share at launch, and ends with it.
+        let ending = executor.generated && executor.active_tasks().next().is_none();
+        if wanted == executor.limits || ending {
             self.deliver(now, run, fx);
             return;
         }
