@@ -67,6 +67,15 @@ impl Default for InletConfig {
     }
 }
 
+impl InletConfig {
+    /// The defaults, changed by the variables of libprocess.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let value = variable("LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH");
+        let require_peer_ip_match = value.is_some_and(|value| value == "true" || value == "1");
+        Self { require_peer_ip_match, ..Self::default() }
+    }
+}
+
 // === impl Inlet ===
 
 impl Inlet {
@@ -286,6 +295,14 @@ mod tests {
             );
         }
         assert_eq!(head("*", &from).unwrap_err().status, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn the_environment_may_ask_for_matching_addresses() {
+        let config = |value: &str| InletConfig::from_environment(|_| Some(value.to_owned()));
+        assert!(config("true").require_peer_ip_match);
+        assert!(!config("false").require_peer_ip_match);
+        assert!(!InletConfig::from_environment(|_| None).require_peer_ip_match);
     }
 
     async fn answer(inlet: &Inlet, path: &str, from: &str, body: &'static str) -> StatusCode {

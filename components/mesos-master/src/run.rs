@@ -97,7 +97,11 @@ pub async fn start(
         .map_err(|error| MasterError::Config(error.to_string()))?;
     let (exits_in, exits) = mpsc::channel(EXITS);
     let (inbound, messages) = mpsc::channel(INLET);
-    let inlet = Inlet::new(InletConfig::default(), is_actor, inbound);
+    let inlet = Inlet::new(
+        InletConfig::from_environment(|name| std::env::var(name).ok()),
+        is_actor,
+        inbound,
+    );
 
     let mut effects = Vec::new();
     let core = MasterCore::new(

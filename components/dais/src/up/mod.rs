@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use cluster::{Cluster, Plan};
 use data_dir::DataDir;
 use std::{
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     process::ExitCode,
@@ -80,8 +81,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let say = !arguments.json;
     let mut cluster = Cluster::start(&plan, data_dir.path()).await?;
     if say {
-        println!("Dais {} in {}", env!("CARGO_PKG_VERSION"), data_dir.path().display());
-        print!("{}", cluster.endpoints());
+        let folder = data_dir.path().display();
+        tell(&format!("Dais {} in {folder}\n{}", env!("CARGO_PKG_VERSION"), cluster.endpoints()));
     }
     let ready = tokio::select! {
         ready = cluster.ready() => Some(ready?),
@@ -91,10 +92,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let file = cluster.endpoints().write(data_dir.path())?;
         if say {
             let seconds = started.elapsed().as_secs_f64();
-            println!("ready in {seconds:.2} s; addresses are in {}", file.display());
-            println!("Ctrl-C stops the cluster and its tasks");
+            tell(&format!("ready in {seconds:.2} s; addresses are in {}\n", file.display()));
+            tell("Ctrl-C stops the cluster and its tasks\n");
         } else {
-            println!("{}", cluster.endpoints().json());
+            tell(&format!("{}\n", cluster.endpoints().json()));
         }
         tokio::select! {
             failure = cluster.failed() => return Err(failure),
@@ -102,7 +103,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     if say {
-        println!("stopping; Ctrl-C again leaves the tasks running");
+        tell("stopping; Ctrl-C again leaves the tasks running\n");
     }
     tokio::select! {
         result = cluster.stop() => result?,
@@ -110,6 +111,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     endpoints::remove(data_dir.path());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints; a reader that has gone away is no reason to end a cluster.
+fn tell(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// What asks a cluster to stop.

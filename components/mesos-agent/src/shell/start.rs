@@ -116,7 +116,11 @@ pub(crate) async fn start(
         effects: Vec::new(),
         shown: None,
     };
-    let inlet = Inlet::new(InletConfig::default(), |id| id == ACTOR, message_queue);
+    let inlet = Inlet::new(
+        InletConfig::from_environment(|name| std::env::var(name).ok()),
+        |id| id == ACTOR,
+        message_queue,
+    );
     let state = http::State::new(
         Arc::clone(&config),
         handle.clone(),
