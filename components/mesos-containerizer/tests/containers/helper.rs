@@ -3,7 +3,9 @@
 
 use std::{env, ffi::OsString, io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
-use mesos_containerizer::{ContainerConfig, Containerizer, ContainerizerConfig, LauncherChoice};
+use mesos_containerizer::{
+    ContainerConfig, Containerizer, ContainerizerConfig, LauncherChoice, ResourceLimits,
+};
 use mesos_messages::v1;
 
 fn main() -> ExitCode {
@@ -126,6 +128,11 @@ fn bench(args: &[String]) -> ExitCode {
                         container_id: id.clone(),
                         sandbox,
                         argv: vec!["/bin/true".to_owned()],
+                        resources: ResourceLimits {
+                            cpus: 0.2,
+                            mem_bytes: 64 << 20,
+                            ..ResourceLimits::default()
+                        },
                         ..ContainerConfig::default()
                     };
                     if let Err(error) = containerizer.launch(container).await {
