@@ -8,7 +8,7 @@ use libprocess::Upid;
 use mesos_master::{
     config::MasterConfig,
     core::{Admitted, Effect, Incoming, Input, MasterCore, Outgoing, Registry, Start},
-    handle::{Principal, StreamEvent},
+    handle::Principal,
     model::MasterRecord,
 };
 use mesos_messages::{internal, resources::Resources, time::Now, v1};
@@ -233,8 +233,8 @@ fn launches() {
     let mut id = None;
     let mut offers = Vec::new();
     for effect in effects {
-        let Effect::Event { event: StreamEvent::Event(event), .. } = effect else { continue };
-        let event = Arc::unwrap_or_clone(event);
+        let Effect::Event { event, .. } = effect else { continue };
+        let event = event.event().into_owned();
         if let Some(subscribed) = event.subscribed {
             id = Some(subscribed.framework_id);
         }

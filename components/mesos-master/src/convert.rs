@@ -5,8 +5,8 @@ use bytes::Bytes;
 use mesos_messages::{resources::Resources, v1};
 
 use crate::model::{
-    Agent, ContainerStatus, Executor, Framework, Id, Offer, RoleView, Snapshot, Status, StatusMore,
-    Task, TaskSpec, TaskSpecMore,
+    Agent, ContainerStatus, Executor, Framework, Id, Offer, OfferParts, RoleView, Snapshot, Status,
+    StatusMore, Task, TaskSpec, TaskSpecMore,
 };
 
 // === impl Task ===
@@ -284,6 +284,27 @@ impl Offer {
             }),
             ..v1::Offer::default()
         }
+    }
+}
+
+// === impl OfferParts ===
+
+impl OfferParts {
+    /// The message in the form its framework understands.
+    pub fn to_proto(&self, framework: &Framework) -> v1::Offer {
+        use v1::framework_info::capability::Type as Capability;
+        let mut shown = self.offer.to_proto(&self.agent);
+        shown.executor_ids.clone_from(&self.executors);
+        if !framework.capable(Capability::ReservationRefinement)
+            && let Ok(resources) = self.offer.resources.to_proto_pre_refinement()
+        {
+            shown.resources = resources;
+        }
+        if !framework.capable(Capability::MultiRole) {
+            shown.allocation_info = None;
+            shown.resources.iter_mut().for_each(|resource| resource.allocation_info = None);
+        }
+        shown
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way to the task that owns the master's state: questions and calls go in, answers come back.
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,13 +9,16 @@ use std::{
 };
 
 use libprocess::Upid;
-use mesos_messages::v1;
+use mesos_messages::v1::{
+    self,
+    scheduler::{Event, event},
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     config::MasterConfig,
     metrics::MetricsSnapshot,
-    model::{Id, OperatorEvent, Snapshot, Task},
+    model::{Framework, Id, OfferParts, OperatorEvent, Snapshot, Task},
     wire::Incoming,
 };
 
@@ -104,6 +108,11 @@ pub struct EventStream {
 #[derive(Clone, Debug)]
 pub enum StreamEvent {
     Event(Arc<v1::scheduler::Event>),
+    /// New offers, encoded when written.
+    Offers {
+        framework: Arc<Framework>,
+        offers: Vec<OfferParts>,
+    },
     /// The latest state of a task, for a scheduler that reconciles; encoded
     /// when written, so that a hundred thousand of them wait as pointers.
     Latest {
@@ -145,6 +154,29 @@ pub(crate) enum Command {
         from: Upid,
         message: Incoming,
     },
+}
+
+// === impl StreamEvent ===
+
+impl StreamEvent {
+    /// The message.
+    pub fn event(&self) -> Cow<'_, Event> {
+        match self {
+            Self::Event(event) => Cow::Borrowed(event),
+            Self::Offers { framework, offers } => Cow::Owned(Event {
+                r#type: Some(event::Type::Offers as i32),
+                offers: Some(event::Offers {
+                    offers: offers.iter().map(|offer| offer.to_proto(framework)).collect(),
+                }),
+                ..Event::default()
+            }),
+            Self::Latest { task, timestamp } => Cow::Owned(Event {
+                r#type: Some(event::Type::Update as i32),
+                update: Some(event::Update { status: task.latest_status(*timestamp) }),
+                ..Event::default()
+            }),
+        }
+    }
 }
 
 // === impl EventQueue ===

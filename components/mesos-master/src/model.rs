@@ -142,6 +142,15 @@ pub struct Offer {
     pub resources: Resources,
 }
 
+/// An offer with what its message is made of.
+#[derive(Clone, Debug)]
+pub struct OfferParts {
+    pub offer: Arc<Offer>,
+    pub agent: Arc<Agent>,
+    /// The framework's executors on the agent.
+    pub executors: Vec<v1::ExecutorId>,
+}
+
 /// What equal tasks have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {

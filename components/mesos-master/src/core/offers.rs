@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use mesos_allocator::OfferSpec;
 use mesos_messages::{resources::Resources, v1};
-use v1::framework_info::capability::Type as Capability;
 
 use super::{
     MasterCore,
@@ -11,32 +10,29 @@ use super::{
     state::{AgentKey, FrameworkKey, OfferAt},
     timers::Timer,
 };
-use crate::model::Offer;
+use crate::model::{Offer, OfferParts};
 
 impl MasterCore {
     /// Offers what the allocator found: all for one framework in one message.
     pub(super) fn offer(&mut self, specs: Vec<OfferSpec>) {
-        let mut waiting: Vec<(FrameworkKey, Vec<v1::Offer>, Vec<String>)> = Vec::new();
+        let mut waiting: Vec<(FrameworkKey, Vec<OfferParts>)> = Vec::new();
         for spec in specs {
             let key = spec.framework.0;
-            let Some((offer, pid)) = self.make_offer(spec) else { continue };
-            match waiting.iter_mut().rev().take(8).find(|(framework, ..)| *framework == key) {
-                Some((_, offers, pids)) => {
-                    offers.push(offer);
-                    pids.push(pid);
-                }
-                None => waiting.push((key, vec![offer], vec![pid])),
+            let Some(offer) = self.make_offer(spec) else { continue };
+            match waiting.iter_mut().rev().take(8).find(|(framework, _)| *framework == key) {
+                Some((_, offers)) => offers.push(offer),
+                None => waiting.push((key, vec![offer])),
             }
         }
-        for (key, offers, pids) in waiting {
+        for (key, offers) in waiting {
             if let Some(framework) = self.frameworks.get_mut(key) {
                 framework.counters.offers_sent += offers.len() as u64;
             }
-            self.tell(key, News::Offers(offers, pids));
+            self.tell(key, News::Offers(offers));
         }
     }
 
-    fn make_offer(&mut self, spec: OfferSpec) -> Option<(v1::Offer, String)> {
+    fn make_offer(&mut self, spec: OfferSpec) -> Option<OfferParts> {
         let (key, agent) = (spec.framework.0, spec.agent.0);
         let resources: Resources = spec.resources;
         let usable = self
@@ -61,10 +57,13 @@ impl MasterCore {
         };
         agent_record.offered += &resources;
         framework.record_mut().offered += &resources;
-        let shown = shown(&offer, agent_record, &framework.record);
-        let shown = with_executors(shown, framework, agent);
-        let pid = agent_record.pid.to_string();
-        let slot = framework.offers.insert(Arc::new(offer));
+        let executors = framework.executor_slots.get(&agent).into_iter().flatten();
+        let executors = executors
+            .filter_map(|slot| framework.executors.get(*slot))
+            .map(|executor| executor.info.executor_id.clone())
+            .collect();
+        let offer = Arc::new(offer);
+        let slot = framework.offers.insert(offer.clone());
         self.offers.insert(number, OfferAt { framework: key, slot, agent });
         if let Some(state) = self.agents.state_mut(agent) {
             state.offers.push(number);
@@ -72,7 +71,8 @@ impl MasterCore {
         if let Some(timeout) = self.config.offer_timeout {
             self.timers.set(self.now.mono + timeout, Timer::Offer { offer: number });
         }
-        Some((shown, pid))
+        let agent = self.agents.records.get(agent)?.clone();
+        Some(OfferParts { offer, agent, executors })
     }
 
     /// The number of one of this master's offers.
@@ -157,38 +157,6 @@ impl MasterCore {
         let at = *self.offers.get(&number)?;
         Some((at, self.frameworks.get(at.framework)?.offers.get(at.slot)?))
     }
-}
-
-/// The offer in the form its framework understands.
-fn shown(
-    offer: &Offer,
-    agent: &crate::model::Agent,
-    framework: &crate::model::Framework,
-) -> v1::Offer {
-    let mut shown = offer.to_proto(agent);
-    if !framework.capable(Capability::ReservationRefinement)
-        && let Ok(resources) = offer.resources.to_proto_pre_refinement()
-    {
-        shown.resources = resources;
-    }
-    if !framework.capable(Capability::MultiRole) {
-        shown.allocation_info = None;
-        shown.resources.iter_mut().for_each(|resource| resource.allocation_info = None);
-    }
-    shown
-}
-
-fn with_executors(
-    mut offer: v1::Offer,
-    framework: &super::state::FrameworkState,
-    agent: AgentKey,
-) -> v1::Offer {
-    let slots = framework.executor_slots.get(&agent).into_iter().flatten();
-    offer.executor_ids = slots
-        .filter_map(|slot| framework.executors.get(*slot))
-        .map(|executor| executor.info.executor_id.clone())
-        .collect();
-    offer
 }
 
 /// Refuse seconds as the allocator wants them: what is negative or not a number is the default.

@@ -8,7 +8,10 @@ use super::{
     Effect, MasterCore, Outgoing, Sender,
     state::{Connection, FrameworkKey},
 };
-use crate::{handle::StreamEvent, model::Id};
+use crate::{
+    handle::StreamEvent,
+    model::{Framework, Id, OfferParts},
+};
 
 const HEARTBEAT_SECONDS: f64 = 15.0;
 
@@ -25,8 +28,7 @@ pub(super) struct Forwarded {
 pub(super) enum News {
     Registered,
     Reregistered,
-    /// With the addresses of the offers' agents.
-    Offers(Vec<v1::Offer>, Vec<String>),
+    Offers(Vec<OfferParts>),
     Rescind(Id),
     Update {
         status: v1::TaskStatus,
@@ -58,14 +60,20 @@ impl MasterCore {
             Connection::None => {}
             Connection::Http { stream } => {
                 let stream = stream.clone();
-                let id = framework.record.id.clone();
-                let event = Arc::new(event_of(&id, &self.master.info, news));
-                self.out.push(Effect::Event { stream, event: StreamEvent::Event(event) });
+                let record = framework.record.clone();
+                let event = match news {
+                    // There may be thousands: they are made into a message where they are written.
+                    News::Offers(offers) => StreamEvent::Offers { framework: record, offers },
+                    news => {
+                        StreamEvent::Event(Arc::new(event_of(&record, &self.master.info, news)))
+                    }
+                };
+                self.out.push(Effect::Event { stream, event });
             }
             Connection::Pid(pid) => {
                 let pid = pid.clone();
-                let id = framework.record.id.clone();
-                if let Some(message) = message_of(&id, &self.master.info, news) {
+                let record = framework.record.clone();
+                if let Some(message) = message_of(&record, &self.master.info, news) {
                     self.out.push(Effect::Send { from: Sender::Master, to: pid, message });
                 }
             }
@@ -91,7 +99,7 @@ fn count(counters: &mut crate::metrics::FrameworkCounters, news: &News) {
     counters.events += 1;
     let counter = match news {
         News::Registered | News::Reregistered => &mut counters.events_subscribed,
-        News::Offers(..) => &mut counters.events_offers,
+        News::Offers(_) => &mut counters.events_offers,
         News::Rescind(_) => &mut counters.events_rescind,
         News::Update { .. } => &mut counters.events_update,
         News::Message { .. } => &mut counters.events_message,
@@ -111,17 +119,18 @@ fn error_event(message: String) -> Event {
     Event { error: Some(event::Error { message }), ..typed(event::Type::Error) }
 }
 
-fn event_of(id: &Id, master: &v1::MasterInfo, news: News) -> Event {
+fn event_of(framework: &Framework, master: &v1::MasterInfo, news: News) -> Event {
     match news {
         News::Registered | News::Reregistered => Event {
             subscribed: Some(event::Subscribed {
-                framework_id: framework_id(id),
+                framework_id: framework_id(&framework.id),
                 heartbeat_interval_seconds: Some(HEARTBEAT_SECONDS),
                 master_info: Some(master.clone()),
             }),
             ..typed(event::Type::Subscribed)
         },
-        News::Offers(offers, _) => {
+        News::Offers(offers) => {
+            let offers = offers.iter().map(|offer| offer.to_proto(framework)).collect();
             Event { offers: Some(event::Offers { offers }), ..typed(event::Type::Offers) }
         }
         News::Rescind(offer) => Event {
@@ -159,8 +168,8 @@ fn event_of(id: &Id, master: &v1::MasterInfo, news: News) -> Event {
     }
 }
 
-fn message_of(id: &Id, master: &v1::MasterInfo, news: News) -> Option<Outgoing> {
-    let framework_id = framework_id(id);
+fn message_of(framework: &Framework, master: &v1::MasterInfo, news: News) -> Option<Outgoing> {
+    let framework_id = framework_id(&framework.id);
     Some(match news {
         News::Registered => {
             Outgoing::FrameworkRegistered(Box::new(internal::FrameworkRegisteredMessage {
@@ -174,9 +183,10 @@ fn message_of(id: &Id, master: &v1::MasterInfo, news: News) -> Option<Outgoing> 
                 master_info: master.clone(),
             }))
         }
-        News::Offers(offers, pids) => {
-            Outgoing::ResourceOffers(internal::ResourceOffersMessage { offers, pids })
-        }
+        News::Offers(offers) => Outgoing::ResourceOffers(internal::ResourceOffersMessage {
+            pids: offers.iter().map(|parts| parts.agent.pid.to_string()).collect(),
+            offers: offers.iter().map(|parts| parts.to_proto(framework)).collect(),
+        }),
         News::Rescind(offer) => Outgoing::RescindOffer(internal::RescindResourceOfferMessage {
             offer_id: offer_id(&offer),
         }),

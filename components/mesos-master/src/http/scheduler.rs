@@ -24,7 +24,7 @@ use mesos_messages::{
 };
 use prost::Message;
 use tokio::sync::oneshot;
-use v1::scheduler::{Call, Event, call, event};
+use v1::scheduler::{Call, Event, call};
 
 use super::{ACTOR, HttpState, SCHEDULER};
 use crate::{
@@ -155,7 +155,7 @@ impl HttpBody for EventBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         loop {
             if let Some(next) = self.ready.pop_front() {
-                let record = record(self.content, &next);
+                let record = frame(self.content, &next.event());
                 return Poll::Ready(Some(Ok(Frame::data(record))));
             }
             match self.events.poll_next(cx) {
@@ -168,21 +168,6 @@ impl HttpBody for EventBody {
 }
 
 /// The event in a RecordIO frame.
-fn record(content: ContentType, event: &StreamEvent) -> Bytes {
-    match event {
-        StreamEvent::Event(event) => frame(content, event),
-        StreamEvent::Latest { task, timestamp } => {
-            let status = task.latest_status(*timestamp);
-            let event = Event {
-                r#type: Some(event::Type::Update as i32),
-                update: Some(event::Update { status }),
-                ..Event::default()
-            };
-            frame(content, &event)
-        }
-    }
-}
-
 fn frame(content: ContentType, event: &Event) -> Bytes {
     // The length comes first but is known last: room is left for it.
     const ROOM: usize = 21;

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use libprocess::Upid;
 use mesos_messages::{internal, resources::Resources, time::Now, v1};
-use v1::scheduler::{Call, Event, call, event};
+use v1::scheduler::{Call, Event, call};
 
 use crate::{
     config::MasterConfig,
     core::{Effect, Incoming, Input, MasterCore, Outgoing, Registry, Start},
-    handle::{Principal, SchedulerReply, StreamEvent},
+    handle::{Principal, SchedulerReply},
     model::{Id, MasterRecord, Snapshot},
 };
 
@@ -116,7 +116,9 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send { to, message, .. } => self.sent.push((to, message)),
-                Effect::Event { stream, event } => self.events.push((stream, Some(shown(event)))),
+                Effect::Event { stream, event } => {
+                    self.events.push((stream, Some(event.event().into_owned())))
+                }
                 Effect::CloseStream { stream } => self.events.push((stream, None)),
                 Effect::Reply { reply, .. } => self.replies.push(reply),
                 Effect::Write { ticket, .. } if self.hold_writes => self.held.push(ticket),
@@ -331,17 +333,6 @@ impl World {
         let snapshot = self.core.snapshot();
         check(&snapshot);
         snapshot
-    }
-}
-
-fn shown(event: StreamEvent) -> Event {
-    match event {
-        StreamEvent::Event(event) => Event::clone(&event),
-        StreamEvent::Latest { task, timestamp } => Event {
-            r#type: Some(event::Type::Update as i32),
-            update: Some(event::Update { status: task.latest_status(timestamp) }),
-            ..Event::default()
-        },
     }
 }
 
