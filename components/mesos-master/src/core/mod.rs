@@ -81,6 +81,8 @@ pub struct MasterCore {
     observed: bool,
     /// The resources read last from a report, on the wire and here.
     last_read: Option<(Vec<v1::Resource>, Resources)>,
+    /// What the agent that came last has in common with the next, likely.
+    last_agent: registration::Alike,
 }
 
 /// What a core starts with.
@@ -211,6 +213,7 @@ impl MasterCore {
             task_reasons: FxHashMap::default(),
             observed: false,
             last_read: None,
+            last_agent: registration::Alike::default(),
         };
         core.recover(start.registry);
         core.timers.set(core.now.mono + core.config.allocation_interval, Timer::Allocate);

@@ -8,7 +8,7 @@ use mesos_messages::{
     v1,
 };
 use rustc_hash::FxHashSet;
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{
     Admitted, Change, Effect, MasterCore, Outgoing, Registry, outbound,
@@ -74,7 +74,7 @@ impl MasterCore {
         let id = format!("{}-S{}", self.master.info.id, self.next_agent);
         self.next_agent += 1;
         message.slave.id = Some(v1::AgentId { value: id });
-        let newcomer = newcomer(
+        let newcomer = self.newcomer(
             &message.slave,
             message.version.as_deref(),
             &message.agent_capabilities,
@@ -191,7 +191,7 @@ impl MasterCore {
         let was_unreachable = self.agents.unreachable.remove(&id).is_some();
         let was_recovered = self.agents.recovered.remove(&id).is_some();
         self.forget_lost_tasks(&id);
-        let newcomer = newcomer(
+        let newcomer = self.newcomer(
             &message.slave,
             message.version.as_deref(),
             &message.agent_capabilities,
@@ -264,11 +264,13 @@ impl MasterCore {
                 state.resource_version = message.resource_version_uuid.clone();
             }
         }
+        let version = self.last_agent.version(message.version.as_deref().unwrap_or_default());
+        let capabilities = self.last_agent.capabilities(&message.agent_capabilities);
         let Some(record) = self.agents.records.get_mut(agent) else { return };
         record.pid = pid;
         record.reregistered_time = Some(now);
-        record.version = message.version.as_deref().unwrap_or_default().into();
-        record.capabilities = numbers(&message.agent_capabilities);
+        record.version = version;
+        record.capabilities = capabilities;
         let same = record.info_proto() == message.slave;
         if !same && let Ok(resources) = Resources::from_proto(&message.slave.resources) {
             record.total = total(&resources, &message.checkpointed_resources);
@@ -276,6 +278,34 @@ impl MasterCore {
             record.info = Arc::new(bare(message.slave.clone()));
         }
         self.alloc_update_agent(agent);
+    }
+
+    /// Reads what an agent says of itself; none if its resources cannot be read.
+    fn newcomer(
+        &mut self,
+        info: &v1::AgentInfo,
+        version: Option<&str>,
+        capabilities: &[v1::agent_info::Capability],
+        checkpointed: &[v1::Resource],
+        resource_version: Option<v1::Uuid>,
+    ) -> Option<Newcomer> {
+        let resources = self.last_agent.resources(&info.resources)?;
+        Some(Newcomer {
+            info: v1::AgentInfo {
+                hostname: info.hostname.clone(),
+                port: info.port,
+                resources: Vec::new(),
+                attributes: info.attributes.clone(),
+                id: info.id.clone(),
+                domain: info.domain.clone(),
+                checkpoint: info.checkpoint,
+            },
+            total: total(&resources, checkpointed),
+            resources,
+            version: self.last_agent.version(version.unwrap_or_default()),
+            capabilities: self.last_agent.capabilities(capabilities),
+            resource_version,
+        })
     }
 
     fn insert_agent(
@@ -351,35 +381,40 @@ impl MasterCore {
     }
 }
 
-/// Reads what an agent says of itself; none if its resources cannot be read.
-fn newcomer(
-    info: &v1::AgentInfo,
-    version: Option<&str>,
-    capabilities: &[v1::agent_info::Capability],
-    checkpointed: &[v1::Resource],
-    resource_version: Option<v1::Uuid>,
-) -> Option<Newcomer> {
-    let resources = Resources::from_proto(&info.resources).ok()?;
-    Some(Newcomer {
-        info: v1::AgentInfo {
-            hostname: info.hostname.clone(),
-            port: info.port,
-            resources: Vec::new(),
-            attributes: info.attributes.clone(),
-            id: info.id.clone(),
-            domain: info.domain.clone(),
-            checkpoint: info.checkpoint,
-        },
-        total: total(&resources, checkpointed),
-        resources,
-        version: version.unwrap_or_default().into(),
-        capabilities: numbers(capabilities),
-        resource_version,
-    })
+/// What agents on equal machines share.
+#[derive(Debug, Default)]
+pub(super) struct Alike {
+    wire: Vec<v1::Resource>,
+    resources: Resources,
+    version: Option<Arc<str>>,
+    capabilities: Option<Arc<[i32]>>,
 }
 
-fn numbers(capabilities: &[v1::agent_info::Capability]) -> Arc<[i32]> {
-    capabilities.iter().filter_map(|capability| capability.r#type).collect()
+// === impl Alike ===
+
+impl Alike {
+    fn resources(&mut self, wire: &[v1::Resource]) -> Option<Resources> {
+        if *self.wire != *wire {
+            self.resources = Resources::from_proto(wire).ok()?;
+            self.wire = wire.to_vec();
+        }
+        Some(self.resources.clone())
+    }
+
+    fn version(&mut self, version: &str) -> Arc<str> {
+        match &self.version {
+            Some(known) if **known == *version => known.clone(),
+            _ => self.version.insert(version.into()).clone(),
+        }
+    }
+
+    fn capabilities(&mut self, list: &[v1::agent_info::Capability]) -> Arc<[i32]> {
+        let new: SmallVec<[i32; 16]> = list.iter().filter_map(|one| one.r#type).collect();
+        match &self.capabilities {
+            Some(known) if **known == *new => known.clone(),
+            _ => self.capabilities.insert(new.as_slice().into()).clone(),
+        }
+    }
 }
 
 /// The info without the resources, which are kept in a smaller form.
