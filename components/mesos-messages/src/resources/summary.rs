@@ -1,5 +1,5 @@
 //! The `resources{}` object of the classic endpoints.
-use std::fmt::Display;
+use std::{fmt::Display, io::Write};
 
 use super::{Item, Name, Ranges, ResourceError, Resources, Scalar, Set, Value};
 use crate::v1;
@@ -91,8 +91,18 @@ fn write_key((name, revocable): Key<'_>, first: bool, out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &impl Display, out: &mut Vec<u8>) {
-    // A string always serializes; `Value`'s form escapes it.
-    out.extend_from_slice(serde_json::Value::String(text.to_string()).to_string().as_bytes());
+    let begin = out.len();
+    out.push(b'"');
+    // Writing to memory does not fail.
+    let _ = write!(out, "{text}");
+    let plain = |byte: &u8| *byte >= 0x20 && !matches!(byte, b'"' | b'\\' | 0x7f);
+    if !out.get(begin + 1..).unwrap_or_default().iter().all(plain) {
+        out.truncate(begin);
+        let text = serde_json::Value::String(text.to_string()).to_string();
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    out.push(b'"');
 }
 
 #[cfg(test)]

@@ -13,22 +13,29 @@ pub(crate) fn write_open(out: &mut Vec<u8>, agent: &Agent) {
     member_string(out, "pid", &agent.pid);
     member_double(out, "registered_time", agent.registered_time);
     member_time(out, "reregistered_time", agent.reregistered_time);
-    for (name, resources) in [
-        ("resources", &agent.total),
-        ("used_resources", &agent.used),
-        ("offered_resources", &agent.offered),
-    ] {
+    member(out, "resources");
+    let total = out.len();
+    agent.total.write_summary(out);
+    let total = total..out.len();
+    for (name, resources) in
+        [("used_resources", &agent.used), ("offered_resources", &agent.offered)]
+    {
         member(out, name);
         resources.write_summary(out);
     }
-    member(out, "reserved_resources");
-    let mut object = json::Object::new(out);
-    for (role, resources) in agent.total.reservations() {
-        resources.write_summary(object.key(&role));
+    if agent.total.iter().any(|item| item.is_reserved()) {
+        member(out, "reserved_resources");
+        let mut object = json::Object::new(out);
+        for (role, resources) in agent.total.reservations() {
+            resources.write_summary(object.key(&role));
+        }
+        object.end();
+        member(out, "unreserved_resources");
+        agent.total.unreserved().write_summary(out);
+    } else {
+        out.extend_from_slice(b",\"reserved_resources\":{},\"unreserved_resources\":");
+        out.extend_from_within(total);
     }
-    object.end();
-    member(out, "unreserved_resources");
-    agent.total.unreserved().write_summary(out);
     member_bool(out, "active", agent.active);
     member_bool(out, "deactivated", agent.deactivated);
     member_string(out, "version", &agent.version);
