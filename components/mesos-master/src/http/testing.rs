@@ -312,6 +312,44 @@ fn recorded_master() -> MasterRecord {
     }
 }
 
+/// The recorded master with two agents, one of them with reserved resources.
+pub(crate) fn two_agents() -> Snapshot {
+    let like = |number: usize, port: i32, registered, resources: &str, attributes: &str| {
+        let id = format!("c131497f-4fba-43d2-be86-50db411bd1e5-S{number}");
+        let known = agent(&id, &Resources::new());
+        let mut info = (*known.info).clone();
+        info.port = Some(port);
+        info.attributes = mesos_messages::attributes::parse(attributes).unwrap();
+        let total = Resources::parse(resources, "*").unwrap();
+        Agent {
+            info: Arc::new(info),
+            info_resources: total.clone(),
+            pid: format!("slave(1)@127.0.0.1:{port}").into(),
+            registered_time: registered,
+            total,
+            ..known
+        }
+    };
+    let mut snapshot = empty_snapshot();
+    snapshot.agents = slab([
+        like(
+            1,
+            5051,
+            1_795_202_610.116_393_4,
+            "cpus:2;mem:23081;disk:252899;ports:[31000-32000]",
+            "rack:r1;zone:a;n:5;span:[1-10]",
+        ),
+        like(
+            0,
+            5052,
+            1_795_202_610.104_089,
+            "cpus:4;mem:4096;disk:10000;ports:[20000-21000];cpus(eng):2;mem(eng):512",
+            "rack:r2",
+        ),
+    ]);
+    snapshot
+}
+
 /// Many agents, and frameworks that run `each` tasks of one service.
 pub(crate) fn large_snapshot(frameworks: usize, each: usize, agents: usize) -> Snapshot {
     use v1::TaskState::{TaskRunning, TaskStarting};

@@ -539,3 +539,14 @@ async fn the_level_is_set_in_both_apis() {
     let level = call(&routes, "{\"type\":\"GET_LOGGING_LEVEL\"}", "application/json").await;
     assert_eq!(json(&bytes(level).await)["get_logging_level"]["level"], 3);
 }
+
+#[tokio::test]
+async fn reservations_and_attributes_are_shown_as_recorded() {
+    let Some(recorded) = golden("op_writes/01_GET_slaves_two_agents.json") else { return };
+    let routes = routes(testing::two_agents(), MasterConfig::default());
+    let ours = json(&bytes(get(&routes, "/slaves").await).await);
+    pretty_assert("/slaves", &ours, &json(&recorded));
+    let one = format!("/slaves?slave_id={}", ours["slaves"][1]["id"].as_str().unwrap());
+    let one = json(&bytes(get(&routes, &one).await).await);
+    pretty_assert("one of /slaves", &one["slaves"], &serde_json::json!([ours["slaves"][1]]));
+}
