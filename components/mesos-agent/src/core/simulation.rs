@@ -557,7 +557,9 @@ impl World {
             let mut rest = sent.iter();
             for seen in self.master.seen.get(task).into_iter().flatten() {
                 if sent.contains(seen) {
-                    assert!(rest.any(|uuid| uuid == seen), "seed {seed}: {task} out of order");
+                    let in_order = rest.any(|uuid| uuid == seen);
+                    let all = self.master.seen.get(task);
+                    assert!(in_order, "seed {seed}: {task} sent {sent:?}, arrived as {all:?}");
                 }
             }
         }
