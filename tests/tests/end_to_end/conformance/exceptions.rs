@@ -25,7 +25,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("err_op_unknown_field", ".get_version.version_info", NO_GIT),
     ("state", ".log_dir", NO_LOG_FILES),
     ("state", ".cluster", NAMED),
-    ("files_debug", "./master/log", NO_LOG_FILES),
+    ("state_basic", ".slaves", "this master has no agent"),
     ("files_debug", "", "names of fields that are paths"),
     ("containers", "[].statistics", CGROUPS),
     ("statistics", "[].statistics", CGROUPS),

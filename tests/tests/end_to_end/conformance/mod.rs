@@ -1,6 +1,7 @@
 //! Recorded requests, sent to ours in the same situation, and compared: status,
 //! headers, content type, shape of JSON, text of errors.
 
+mod auth;
 mod exceptions;
 mod reads;
 mod session;

@@ -87,9 +87,7 @@ fn on_an_empty_master() {
     let port = free_port();
     let _master = start_master(port, &work.path().join("work"), work.path());
     let address = format!("127.0.0.1:{port}");
-    wait_until("the master", || {
-        http::try_get(&address, "/health").is_some_and(|a| a.status == 200)
-    });
+    http::wait_for_health(&address);
     let mut differences = BTreeMap::new();
     let to_master = exchanges.iter().filter(|e| !e.to_agent && !exceptions::skipped(&e.name));
     for exchange in to_master {

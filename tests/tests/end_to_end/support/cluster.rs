@@ -317,8 +317,17 @@ impl Drop for Separate {
 }
 
 pub(crate) fn start_master(port: u16, work_dir: &Path, logs: &Path) -> Running {
+    start_master_with(port, work_dir, logs, &[])
+}
+
+pub(crate) fn start_master_with(
+    port: u16,
+    work_dir: &Path,
+    logs: &Path,
+    flags: &[String],
+) -> Running {
     let mut command = Command::new(binary());
-    command.args(["run", "master", "--ip=127.0.0.1"]);
+    command.args(["run", "master", "--ip=127.0.0.1"]).args(flags);
     command.arg(format!("--port={port}")).arg(format!("--work_dir={}", work_dir.display()));
     Running::start(&mut command, logs.join("master.log"))
 }

@@ -179,6 +179,11 @@ pub(crate) fn try_get(address: &str, target: &str) -> Option<Response> {
     connection.receive("GET")
 }
 
+/// Waits for a component to come up.
+pub(crate) fn wait_for_health(address: &str) {
+    super::wait_until("health", || try_get(address, "/health").is_some_and(|a| a.status == 200));
+}
+
 pub(crate) const JSON: [(&str, &str); 2] =
     [("Content-Type", "application/json"), ("Accept", "application/json")];
 

@@ -36,9 +36,7 @@ fn a_foreign_agent_registers_and_runs_a_task() {
     let port = free_port();
     let _master = start_master(port, &folder.path().join("work"), folder.path());
     let address = format!("127.0.0.1:{port}");
-    wait_until("the master", || {
-        http::try_get(&address, "/health").is_some_and(|a| a.status == 200)
-    });
+    http::wait_for_health(&address);
     let master = format!("master@{address}");
 
     let mut agent = Peer::listen("slave(1)");
