@@ -33,6 +33,21 @@ fn passes_on_output_and_status() {
 }
 
 #[test]
+fn brings_files_along() {
+    let cluster = Cluster::small();
+    let file = cluster.folder.path().join("greeting.txt");
+    std::fs::write(&file, "brought along").expect("a file");
+    let done = Command::new(binary())
+        .args(["task", "run", "--master", cluster.master(), "--quiet", "--uri"])
+        .arg(&file)
+        .args(["--env", "NAME=value", "--", "sh", "-c", "cat greeting.txt; echo \" $NAME\""])
+        .output()
+        .expect("dais task run starts");
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "brought along value\n");
+}
+
+#[test]
 fn an_interrupt_ends_the_task() {
     let cluster = Cluster::small();
     let mut command = task_run(&cluster, &["sleep", "1000"]);
