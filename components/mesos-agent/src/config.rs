@@ -157,8 +157,6 @@ pub struct AgentConfig {
     /// How many completed tasks of each executor are remembered.
     pub max_completed_tasks_per_executor: usize,
 
-    /// Who the agent is to the master.
-    pub credential: Option<Credential>,
     /// Whether reads need a password.
     pub authenticate_http_readonly: bool,
     /// Whether writes need a password.
@@ -226,7 +224,6 @@ impl AgentConfig {
             max_completed_frameworks: 50,
             max_completed_executors_per_framework: 150,
             max_completed_tasks_per_executor: 200,
-            credential: None,
             authenticate_http_readonly: false,
             authenticate_http_readwrite: false,
             http_credentials: Vec::new(),

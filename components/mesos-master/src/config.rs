@@ -33,8 +33,6 @@ pub struct MasterConfig {
     /// Text of quantities an offer needs: `cpus:0.01|mem:32`.
     pub min_allocatable_resources: String,
     pub allocator: AllocatorKind,
-    pub role_sorter: Sorter,
-    pub framework_sorter: Sorter,
     pub fair_sharing_excluded_resource_names: Vec<String>,
     pub filter_gpu_resources: bool,
     /// The only roles frameworks may use; all if absent. `*` is always among them.
@@ -93,16 +91,6 @@ pub enum AllocatorKind {
     StrictPriority,
 }
 
-/// Order between roles, or between frameworks of a role.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sorter {
-    /// The smallest dominant share first.
-    #[default]
-    Drf,
-    /// Weighted random.
-    Random,
-}
-
 /// The Mesos version whose behaviour this is.
 pub const MESOS_VERSION: &str = "1.11.0";
 
@@ -124,8 +112,6 @@ impl Default for MasterConfig {
             offer_timeout: None,
             min_allocatable_resources: "cpus:0.01|mem:32".to_owned(),
             allocator: AllocatorKind::default(),
-            role_sorter: Sorter::default(),
-            framework_sorter: Sorter::default(),
             fair_sharing_excluded_resource_names: Vec::new(),
             filter_gpu_resources: true,
             roles: None,

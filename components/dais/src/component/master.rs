@@ -6,7 +6,7 @@ use super::{
     until_signal,
 };
 use anyhow::{Context, bail};
-use mesos_master::config::{AllocatorKind, MasterConfig, Sorter};
+use mesos_master::config::{AllocatorKind, MasterConfig};
 use mesos_messages::{json::JsonMessage, v1};
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
@@ -56,11 +56,11 @@ fn weights(text: &str) -> Result<BTreeMap<String, f64>, String> {
     list(text).iter().map(pair).collect()
 }
 
-fn sorter(text: &str) -> Result<Sorter, String> {
+/// The only order there is; the original's `random` is refused rather than ignored.
+fn sorter(text: &str) -> Result<(), String> {
     match text {
-        "drf" => Ok(Sorter::Drf),
-        "random" => Ok(Sorter::Random),
-        _ => Err("expected drf or random".to_owned()),
+        "drf" => Ok(()),
+        _ => Err("expected drf; random is to come".to_owned()),
     }
 }
 
@@ -139,18 +139,8 @@ const TABLE: Table<Config> = Table {
             "Roles for --allocator=priority, highest first.",
             set!(master.priorities, words),
         ),
-        value(
-            "role_sorter",
-            "user_sorter",
-            "drf or random. (drf)",
-            set!(master.role_sorter, sorter),
-        ),
-        value(
-            "framework_sorter",
-            "",
-            "drf or random. (drf)",
-            set!(master.framework_sorter, sorter),
-        ),
+        value("role_sorter", "user_sorter", "drf or random. (drf)", |_, text| sorter(text)),
+        value("framework_sorter", "", "drf or random. (drf)", |_, text| sorter(text)),
         value(
             "fair_sharing_excluded_resource_names",
             "",

@@ -99,6 +99,7 @@ pub enum Inbound {
     Acknowledgement(internal::StatusUpdateAcknowledgementMessage),
     Shutdown(internal::ShutdownMessage),
     Drain(internal::DrainSlaveMessage),
+    ApplyOperation(Box<internal::ApplyOperationMessage>),
     /// A message for which this agent has no function yet, by name.
     Unsupported(&'static str),
     // From the master or straight from a v0 scheduler.
@@ -120,6 +121,7 @@ pub enum Outbound {
     UpdateSlave(Box<internal::UpdateSlaveMessage>),
     StatusUpdate(Box<internal::StatusUpdateMessage>),
     ExitedExecutor(internal::ExitedExecutorMessage),
+    OperationStatus(Box<internal::UpdateOperationStatusMessage>),
     Pong(internal::PongSlaveMessage),
     // To the master or straight to a v0 scheduler.
     ExecutorToFramework(internal::ExecutorToFrameworkMessage),

@@ -322,10 +322,32 @@ impl Core {
                 self.shut_down(now, Stop::ByMaster(text), fx);
             }
             Inbound::Drain(message) => self.drain(now, message, fx),
+            Inbound::ApplyOperation(message) => self.refuse_operation(*message, fx),
             Inbound::Unsupported(name) => {
                 tracing::warn!(name, "the master asked for what this agent cannot do yet");
             }
         }
+    }
+
+    /// Reservations and volumes are not kept here yet; a master that sends an operation is told
+    /// so, once and without asking for an acknowledgement, instead of waiting for ever.
+    fn refuse_operation(&self, message: internal::ApplyOperationMessage, fx: &mut Effects) {
+        let agent_id = Some(self.agent_id());
+        let status = v1::OperationStatus {
+            operation_id: message.operation_info.id,
+            state: v1::OperationState::OperationError as i32,
+            message: Some("This agent does not support offer operations yet".to_owned()),
+            agent_id: agent_id.clone(),
+            ..v1::OperationStatus::default()
+        };
+        let update = internal::UpdateOperationStatusMessage {
+            framework_id: message.framework_id,
+            slave_id: agent_id,
+            latest_status: Some(status.clone()),
+            status,
+            operation_uuid: Some(message.operation_uuid),
+        };
+        self.send_to_master(Outbound::OperationStatus(Box::new(update)), fx);
     }
 
     // === What several parts need ===

@@ -538,6 +538,25 @@ fn a_master_that_does_not_want_the_agent_ends_it() {
 }
 
 #[test]
+fn operations_are_refused_and_said_to_be() {
+    let mut agent = Agent::registered();
+    let message = internal::ApplyOperationMessage {
+        operation_info: v1::offer::Operation {
+            id: Some(v1::OperationId { value: "reserve".into() }),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let effects = agent.master(Inbound::ApplyOperation(Box::new(message)));
+    let [Effect::Send { message: Outbound::OperationStatus(update), .. }] = &effects[..] else {
+        panic!("one answer expected: {effects:?}");
+    };
+    assert_eq!(update.status.state(), v1::OperationState::OperationError);
+    assert_eq!(update.status.operation_id.as_ref().map(|id| &*id.value), Some("reserve"));
+    assert_eq!(update.status.uuid, None, "nothing to acknowledge");
+}
+
+#[test]
 fn draining_kills_everything_and_refuses_more() {
     let mut agent = Agent::registered();
     let container = agent.running("t", true);

@@ -27,7 +27,7 @@ pub(super) fn decode(name: &str, body: &[u8]) -> Option<Inbound> {
         "ExecutorToFrameworkMessage" => Inbound::ExecutorToFramework(read(body)?),
         "DrainSlaveMessage" => Inbound::Drain(read(body)?),
         "CheckpointResourcesMessage" => Inbound::Unsupported("CheckpointResourcesMessage"),
-        "ApplyOperationMessage" => Inbound::Unsupported("ApplyOperationMessage"),
+        "ApplyOperationMessage" => Inbound::ApplyOperation(read(body)?),
         "ReconcileOperationsMessage" => Inbound::Unsupported("ReconcileOperationsMessage"),
         "AcknowledgeOperationStatusMessage" => {
             Inbound::Unsupported("AcknowledgeOperationStatusMessage")
@@ -59,7 +59,7 @@ targets!(
     SlaveRegisteredMessage, PingSlaveMessage, KillTaskMessage, ShutdownExecutorMessage,
     ShutdownFrameworkMessage, StatusUpdateAcknowledgementMessage, ShutdownMessage, DrainSlaveMessage,
     FrameworkToExecutorMessage, RegisterExecutorMessage, ExecutorToFrameworkMessage;
-    SlaveReregisteredMessage, RunTaskMessage, RunTaskGroupMessage, UpdateFrameworkMessage,
+    ApplyOperationMessage, SlaveReregisteredMessage, RunTaskMessage, RunTaskGroupMessage, UpdateFrameworkMessage,
     ReregisterExecutorMessage, StatusUpdateMessage
 );
 
@@ -85,6 +85,7 @@ pub(super) fn encode(message: &Outbound) -> (&'static str, Vec<u8>) {
         Outbound::UpdateSlave(message) => named(&**message),
         Outbound::StatusUpdate(message) => named(&**message),
         Outbound::ExitedExecutor(message) => named(message),
+        Outbound::OperationStatus(message) => named(&**message),
         Outbound::Pong(message) => named(message),
         Outbound::ExecutorToFramework(message) => named(message),
         Outbound::ExecutorRegistered(message) => named(&**message),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 use http_kit::json::Object;
 use mesos_messages::time::format_duration;
 
-use crate::config::{AllocatorKind, MasterConfig, Sorter};
+use crate::config::{AllocatorKind, MasterConfig};
 
 /// Every flag that has a value, by name.
 pub(crate) fn flags(config: &MasterConfig, port: u16) -> BTreeMap<&'static str, String> {
@@ -77,13 +77,6 @@ fn weights(config: &MasterConfig) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join(","))
 }
 
-fn sorter(sorter: Sorter) -> String {
-    match sorter {
-        Sorter::Drf => "drf".to_owned(),
-        Sorter::Random => "random".to_owned(),
-    }
-}
-
 fn allocation(flags: &mut BTreeMap<&'static str, String>, config: &MasterConfig) {
     let allocator = match config.allocator {
         AllocatorKind::HierarchicalDrf => "hierarchical",
@@ -92,8 +85,8 @@ fn allocation(flags: &mut BTreeMap<&'static str, String>, config: &MasterConfig)
     flags.insert("allocator", allocator.to_owned());
     flags.insert("allocation_interval", format_duration(config.allocation_interval));
     flags.insert("filter_gpu_resources", config.filter_gpu_resources.to_string());
-    flags.insert("framework_sorter", sorter(config.framework_sorter));
-    flags.insert("role_sorter", sorter(config.role_sorter));
+    flags.insert("framework_sorter", "drf".to_owned());
+    flags.insert("role_sorter", "drf".to_owned());
     flags.insert("min_allocatable_resources", config.min_allocatable_resources.clone());
     if !config.fair_sharing_excluded_resource_names.is_empty() {
         let names = config.fair_sharing_excluded_resource_names.join(",");
