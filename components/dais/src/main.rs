@@ -13,12 +13,19 @@ mod logging;
 mod task;
 mod up;
 
+use mesos_containerizer::init::Applet;
 use std::{env, process::ExitCode};
+
+/// What a supervisor runs without executing this binary anew.
+const APPLETS: &[Applet] =
+    &[Applet { word: mesos_executor::command::SUBCOMMAND, run: mesos_executor::command::run }];
 
 fn main() -> ExitCode {
     match env::args_os().nth(1).as_ref().and_then(|word| word.to_str()) {
         Some(mesos_executor::command::SUBCOMMAND) => mesos_executor::command::main(),
-        Some("containerizer-init") => mesos_containerizer::init::main(env::args_os().skip(2)),
+        Some("containerizer-init") => {
+            mesos_containerizer::init::main(env::args_os().skip(2), APPLETS)
+        }
         Some("fetcher-helper") => mesos_fetcher::helper::main(env::args_os().skip(2)),
         _ => cli::main(),
     }

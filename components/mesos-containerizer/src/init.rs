@@ -5,6 +5,7 @@
 //! record; what it has to say goes to the agent through its standard output (once, when the
 //! container runs or cannot) and into that record.
 
+mod applet;
 mod beneath;
 mod child;
 mod logs;
@@ -22,6 +23,8 @@ use std::{
     process::ExitCode,
 };
 
+pub use applet::Applet;
+
 use crate::record::{Process, Record};
 
 /// What makes the supervisor only say whether namespaces can be made here.
@@ -38,8 +41,9 @@ pub(crate) struct Failure {
 }
 
 /// What the product's binary runs as `containerizer-init`; `args` are those after that word: the
-/// container's record.
-pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+/// container's record. A container whose command is this binary with one of the `applets` is run
+/// without executing the binary again.
+pub fn main(mut args: impl Iterator<Item = OsString>, applets: &'static [Applet]) -> ExitCode {
     let Some(argument) = args.next() else {
         return ExitCode::from(64);
     };
@@ -49,15 +53,15 @@ pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             Err(failure) => report_failure(&failure),
         },
         Some(NURSERY) => match nursery::serve() {
-            nursery::Turn::Supervisor(record) => supervise(&record),
+            nursery::Turn::Supervisor(record) => supervise(&record, applets),
             nursery::Turn::Done(code) => code,
         },
-        _ => supervise(&Record::at(argument)),
+        _ => supervise(&Record::at(argument), applets),
     }
 }
 
-fn supervise(record: &Record) -> ExitCode {
-    match start(record) {
+fn supervise(record: &Record, applets: &'static [Applet]) -> ExitCode {
+    match start(record, applets) {
         Ok(supervisor) => run(supervisor),
         Err(failure) => report_failure(&failure),
     }
@@ -68,13 +72,13 @@ fn report_failure(failure: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn start(record: &Record) -> Result<supervisor::Supervisor, Failure> {
+fn start(record: &Record, applets: &'static [Applet]) -> Result<supervisor::Supervisor, Failure> {
     detach().or_fail(|| "detach from the agent".to_owned())?;
     let own = Process::of(std::process::id().cast_signed())
         .or_fail(|| "read the supervisor's own start time".to_owned())?;
     let (plan, journal) =
         record.claim(own).or_fail(|| "claim the container's record".to_owned())?;
-    supervisor::Supervisor::start(plan, journal)
+    supervisor::Supervisor::start(plan, journal, applets)
 }
 
 fn run(supervisor: supervisor::Supervisor) -> ExitCode {

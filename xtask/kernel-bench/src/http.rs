@@ -83,11 +83,21 @@ impl Events {
         address: SocketAddr,
         framework: v1::FrameworkInfo,
     ) -> Result<Self> {
+        Self::subscribe_constrained(address, framework, None).await
+    }
+
+    /// The same for a scheduler that wants some agents only.
+    pub(crate) async fn subscribe_constrained(
+        address: SocketAddr,
+        framework: v1::FrameworkInfo,
+        offer_constraints: Option<v1::scheduler::OfferConstraints>,
+    ) -> Result<Self> {
         let call = v1::scheduler::Call {
             framework_id: framework.id.clone(),
             r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
             subscribe: Some(v1::scheduler::call::Subscribe {
                 framework_info: framework,
+                offer_constraints,
                 ..Default::default()
             }),
             ..Default::default()

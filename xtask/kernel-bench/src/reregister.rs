@@ -107,9 +107,35 @@ async fn reads(address: SocketAddr, framework: v1::FrameworkInfo) -> Result<Vec<
     Ok(rows)
 }
 
+/// Offers of one agent only: what is measured is how long an offer waits, not how long ten
+/// thousand take to write.
+fn one_agent() -> v1::scheduler::OfferConstraints {
+    use v1::scheduler::{
+        AttributeConstraint,
+        attribute_constraint::{Predicate, Selector, predicate, selector},
+        offer_constraints::{RoleConstraints, role_constraints::Group},
+    };
+    let constraint = AttributeConstraint {
+        selector: Selector {
+            selector: Some(selector::Selector::PseudoattributeType(
+                selector::PseudoattributeType::Hostname.into(),
+            )),
+        },
+        predicate: Predicate {
+            predicate: Some(predicate::Predicate::TextEquals(predicate::TextEquals {
+                value: "agent-0.bench".into(),
+            })),
+        },
+    };
+    let groups = vec![Group { attribute_constraints: vec![constraint] }];
+    let roles = [("*".to_owned(), RoleConstraints { groups })];
+    v1::scheduler::OfferConstraints { role_constraints: roles.into() }
+}
+
 /// How much longer REVIVE to OFFERS takes while another client reads /state without a pause.
 async fn offer_delay(address: SocketAddr, framework: v1::FrameworkInfo) -> Result<Row> {
-    let mut events = Events::subscribe(address, framework.clone()).await?;
+    let wanted = Some(one_agent());
+    let mut events = Events::subscribe_constrained(address, framework.clone(), wanted).await?;
     let mut calls = Calls::connect(address).await?;
     let id = framework.id.context("id")?;
     let quiet = median(round_trips(&mut events, &mut calls, &id, 20).await?);

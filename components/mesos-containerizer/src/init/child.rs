@@ -26,7 +26,11 @@ use nix::{
     unistd::{ForkResult, Gid, Pid, Uid, dup2_stderr, dup2_stdout, execve, fork, pipe2},
 };
 
-use super::{Failure, OrFail, namespaces};
+use super::{
+    Applet, Failure, OrFail,
+    applet::{become_applet, named_by},
+    namespaces,
+};
 use crate::plan::{Identity, Plan, RLimit};
 
 /// All that was found out before the fork.
@@ -36,6 +40,8 @@ pub(super) struct Prepared<'a> {
     candidates: Vec<CString>,
     argv: Vec<CString>,
     envp: Vec<CString>,
+    /// The program, where this binary holds it.
+    applet: Option<Applet>,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
@@ -48,7 +54,12 @@ pub(super) struct Spawned {
 }
 
 impl<'a> Prepared<'a> {
-    pub(super) fn new(plan: &'a Plan, stdout: OwnedFd, stderr: OwnedFd) -> Result<Self, Failure> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        applets: &'static [Applet],
+    ) -> Result<Self, Failure> {
         let argument = |text: &str| {
             CString::new(text).or_fail(|| format!("use the argument '{}'", text.escape_default()))
         };
@@ -68,6 +79,7 @@ impl<'a> Prepared<'a> {
                 .collect::<Result<_, _>>()?,
             argv: plan.argv.iter().map(|text| argument(text)).collect::<Result<_, _>>()?,
             envp: plan.env.iter().map(variable).collect::<Result<_, _>>()?,
+            applet: named_by(plan, applets),
             stdout,
             stderr,
         })
@@ -215,6 +227,9 @@ impl<'a> Prepared<'a> {
     }
 
     fn execute(&self) -> Result<std::convert::Infallible, Failure> {
+        if let Some(applet) = self.applet {
+            become_applet(applet, &self.plan.env);
+        }
         let mut last = Errno::ENOENT;
         for candidate in &self.candidates {
             match execve(candidate, &self.argv, &self.envp) {

@@ -20,7 +20,7 @@ use nix::{
 };
 
 use super::{
-    Failure, OrFail,
+    Applet, Failure, OrFail,
     child::{Prepared, supervisor_signals, wait_any},
     logs::{Log, Pumped, Stream},
     memory::MemoryWatch,
@@ -54,7 +54,11 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn start(plan: Plan, journal: Journal) -> Result<Self, Failure> {
+    pub(super) fn start(
+        plan: Plan,
+        journal: Journal,
+        applets: &'static [Applet],
+    ) -> Result<Self, Failure> {
         let set = supervisor_signals();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)
             .or_fail(|| "block signals".to_owned())?;
@@ -68,7 +72,7 @@ impl Supervisor {
             volumes::link(&plan, sandbox.as_fd())?;
         }
         let memory = plan.cgroups.memory.clone().map(MemoryWatch::new);
-        let spawned = Prepared::new(&plan, stdout_end, stderr_end)?.spawn()?;
+        let spawned = Prepared::new(&plan, stdout_end, stderr_end, applets)?.spawn()?;
         let supervisor = Self {
             main: spawned.pid,
             signals,

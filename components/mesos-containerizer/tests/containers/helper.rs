@@ -5,14 +5,28 @@ use std::{env, ffi::OsString, io::Write, path::PathBuf, process::ExitCode, time:
 
 use mesos_containerizer::{
     ContainerConfig, Containerizer, ContainerizerConfig, LauncherChoice, ResourceLimits,
+    init::Applet,
 };
 use mesos_messages::v1;
+
+/// Prints what it was given, and ends as no other program here does.
+const APPLETS: &[Applet] = &[Applet { word: "applet", run: applet }];
+
+fn applet() -> u8 {
+    let mut names: Vec<String> =
+        env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    names.sort();
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    println!("{} fds={open}", names.join(","));
+    eprintln!("pid={} cwd={:?}", std::process::id(), env::current_dir());
+    23
+}
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
     let word = args.next().and_then(|word| word.into_string().ok());
     match word.as_deref() {
-        Some("containerizer-init") => mesos_containerizer::init::main(args),
+        Some("containerizer-init") => mesos_containerizer::init::main(args, APPLETS),
         Some("agent") => agent(&args.filter_map(|arg| arg.into_string().ok()).collect::<Vec<_>>()),
         Some("bench") => bench(&args.filter_map(|arg| arg.into_string().ok()).collect::<Vec<_>>()),
         Some("hog") => hog(args.next()),

@@ -45,6 +45,21 @@ async fn the_environment_is_exactly_what_was_given() {
 }
 
 #[tokio::test]
+async fn a_program_within_the_supervisors_binary_is_run_as_if_executed() {
+    for bench in benches() {
+        let mut container =
+            bench.container(&[env!("CARGO_BIN_EXE_containerizer-test-helper"), "applet"]);
+        container.env = vec![("A".to_owned(), "b c".to_owned()), ("B".to_owned(), String::new())];
+        let ended = bench.run(container.clone()).await;
+        assert_eq!(ended.status, Some(23 << 8), "{}", bench.containerizer.launcher());
+        // 0, 1, 2, and the one by which the directory is read.
+        assert_eq!(output(&container, "stdout"), "A=b c,B= fds=4\n");
+        let cwd = format!("cwd=Ok({:?})", container.sandbox);
+        assert!(output(&container, "stderr").contains(&cwd), "{}", output(&container, "stderr"));
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_the_agent_is_inherited() {
     for bench in benches() {
         let script =

@@ -25,18 +25,29 @@ pub fn main() -> ExitCode {
     if arguments.first().is_some_and(|argument| argument == probe::SUBCOMMAND) {
         return probe::main(arguments.get(1..).unwrap_or_default());
     }
+    ExitCode::from(execute(helper))
+}
+
+/// Runs the executor within a process of a program that holds it under [`SUBCOMMAND`].
+pub fn run() -> u8 {
+    execute(vec![OsString::from("/proc/self/exe"), OsString::from(SUBCOMMAND)])
+}
+
+/// `helper` is the command that runs one check.
+fn execute(helper: Vec<OsString>) -> u8 {
+    const USAGE: u8 = 64;
     let settings = match settings::Settings::from_environment(env::vars_os().collect()) {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("command-executor: {error}");
-            return ExitCode::from(64);
+            return USAGE;
         }
     };
     match shell::run(settings, helper) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("command-executor: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
 }
