@@ -241,10 +241,8 @@ fn launches() {
         offers.extend(event.offers.into_iter().flat_map(|offers| offers.offers));
     }
     let id = id.unwrap();
-    let before = resident();
     let mut launching = Launching { core, id, stream };
-    let total: usize = launching.round(offers);
-    println!("memory a task: {} B", (resident().saturating_sub(before)) / total);
+    launching.round(offers);
 }
 
 impl Launching {
