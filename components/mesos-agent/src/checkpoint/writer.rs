@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -175,7 +176,14 @@ impl Op {
         match self {
             Self::Put(path, bytes) => {
                 let temporary = temporary(path, sequence);
-                fs::write(&temporary, bytes)?;
+                match fs::remove_file(&temporary) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+                // It may hold a task's environment: only its owner may read it.
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true).mode(0o600);
+                options.open(&temporary)?.write_all(bytes)?;
                 fs::rename(&temporary, path)
             }
             Self::Append(path, bytes) => append(path, bytes),
@@ -202,7 +210,7 @@ fn temporary(path: &Path, sequence: u64) -> PathBuf {
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     let before = file.metadata()?.len();
     file.write_all(bytes).inspect_err(|_| {
         // What is half written would hide whatever is appended later.

@@ -304,7 +304,10 @@ impl Core {
             }
             Inbound::StatusUpdate(message) => self.v0_status_update(now, from, *message, fx),
             Inbound::ExecutorToFramework(message) => self.executor_message(message, fx),
-            other if !self.is_master(from) => {
+            other
+                if !(self.is_master(from)
+                    || (matches!(other, Inbound::Shutdown(_)) && self.may_refuse(from))) =>
+            {
                 tracing::warn!(%from, message = ?std::mem::discriminant(&other),
                     "ignored a message that is not from the registered master");
             }

@@ -7,6 +7,7 @@ use mesos_messages::{
     resources::Resources,
     time::{self, Now},
     v1,
+    validate::ids::validate_id,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -69,9 +70,12 @@ pub(crate) fn capabilities() -> Vec<v1::agent_info::Capability> {
 impl Core {
     /// Whether a message may be taken for the master's.
     pub(super) fn is_master(&self, from: &str) -> bool {
-        // While unregistered, any master may refuse us; whom to obey is known only afterwards.
         *self.master.pid == *from
-            || (self.state == State::Disconnected && from.starts_with("master@"))
+    }
+
+    /// While unregistered, any master may refuse us; whom to obey is known only afterwards.
+    pub(super) fn may_refuse(&self, from: &str) -> bool {
+        self.state == State::Disconnected && from.starts_with("master@")
     }
 
     /// Starts looking for a master, after a random wait: others may have lost it too.
@@ -166,6 +170,11 @@ impl Core {
         message: internal::SlaveRegisteredMessage,
         fx: &mut Effects,
     ) {
+        // It becomes the name of a directory.
+        if validate_id(&message.slave_id.value).is_err() {
+            tracing::warn!(%from, "ignored a registration with an impossible agent id");
+            return;
+        }
         match (self.state, &self.info.id) {
             (State::Disconnected, None) => {
                 tracing::info!(agent_id = %message.slave_id.value, %from, "registered");

@@ -538,6 +538,33 @@ fn a_master_that_does_not_want_the_agent_ends_it() {
 }
 
 #[test]
+fn an_impossible_agent_id_is_not_taken() {
+    let mut agent = Agent::new();
+    agent.pass(1000);
+    for id in ["/etc/x", "../..", ""] {
+        let message = internal::SlaveRegisteredMessage {
+            slave_id: v1::AgentId { value: id.to_owned() },
+            ..Default::default()
+        };
+        let effects = agent.master(Inbound::Registered(message));
+        assert!(!names(&effects).contains(&"write"), "{id}: {effects:?}");
+    }
+    let effects = agent.master(Inbound::Registered(registered("S0")));
+    assert!(names(&effects).contains(&"write"));
+}
+
+#[test]
+fn an_unregistered_agent_obeys_no_stranger() {
+    let mut agent = Agent::registered();
+    let master = Inbound::Ping(internal::PingSlaveMessage { connected: false });
+    agent.master(master);
+    assert_eq!(agent.core.state(), State::Disconnected);
+    let from = "master@10.9.8.7:6";
+    let effects = agent.input(Input::Message { from: from.into(), message: run(task("t"), false) });
+    assert!(effects.is_empty(), "{effects:?}");
+}
+
+#[test]
 fn operations_are_refused_and_said_to_be() {
     let mut agent = Agent::registered();
     let message = internal::ApplyOperationMessage {

@@ -100,7 +100,7 @@ async fn attend(
     let heartbeat = Bytes::from(recordio::encode(&content::encode(content, &event)));
     loop {
         tokio::select! {
-            () = end.cancelled() => return,
+            () = end.cancelled() => break,
             () = records.closed() => break,
             () = tokio::time::sleep(HEARTBEAT) => {
                 if records.try_send(heartbeat.clone()).is_err() {

@@ -38,10 +38,13 @@ pub(super) fn named_by(plan: &Plan, applets: &'static [Applet]) -> Option<Applet
     (own.as_os_str() == OsStr::new(program)).then_some(*applet)
 }
 
-/// Becomes the program, as if it had been executed; what was open is closed.
-pub(super) fn become_applet(applet: Applet, variables: &[(String, String)]) -> ! {
+/// Becomes the program, as if it had been executed; what was open is closed. Returns only if that
+/// cannot be done: executing the program closes it too.
+pub(super) fn become_applet(applet: Applet, variables: &[(String, String)]) {
     // The other side of the pipe for failures takes its end for success.
-    let _ = child::close_from(3);
+    if child::close_from(3).is_err() {
+        return;
+    }
     let _ = prctl::set_name(c"dais-executor");
     // As an execution does after a change of user: without it `/proc/self` is not ours to read.
     let _ = prctl::set_dumpable(true);

@@ -101,7 +101,7 @@ impl Checker {
                 Probe::Http(url("http", false, http.port, path))
             }
             check_info::Type::Tcp => {
-                Probe::Tcp { ipv6: false, port: port(info.tcp.as_ref()?.port)? }
+                Probe::Tcp { ipv6: false, port: port(info.tcp.as_ref()?.port) }
             }
             check_info::Type::Unknown => return None,
         };
@@ -124,7 +124,7 @@ impl Checker {
             }
             health_check::Type::Tcp => {
                 let tcp = info.tcp.as_ref()?;
-                Probe::Tcp { ipv6: tcp.protocol() == Protocol::IPv6, port: port(tcp.port)? }
+                Probe::Tcp { ipv6: tcp.protocol() == Protocol::IPv6, port: port(tcp.port) }
             }
             health_check::Type::Unknown => return None,
         };
@@ -283,8 +283,9 @@ fn url(scheme: &str, ipv6: bool, port: u32, path: &str) -> String {
     format!("{scheme}://{host}:{port}{path}")
 }
 
-fn port(port: u32) -> Option<u16> {
-    u16::try_from(port).ok()
+/// What is no port becomes one that nobody can listen on: the check fails, as it should.
+fn port(port: u32) -> u16 {
+    u16::try_from(port).unwrap_or(0)
 }
 
 fn seconds(value: f64) -> Duration {

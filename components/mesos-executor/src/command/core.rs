@@ -327,6 +327,14 @@ impl Core {
     fn started(&mut self, now: Now, result: Result<(), String>, effects: &mut Vec<Effect>) {
         let Some(task) = &mut self.task else { return };
         task.started = true;
+        // A kill that came along with the launch: the next word on the task is its end.
+        if task.killing.is_some() {
+            if let Err(reason) = result {
+                effects.push(Effect::Log(reason));
+                self.ended(now, Exit::Status(1), effects);
+            }
+            return;
+        }
         let info = &task.info;
         let check = info.check.as_ref().and_then(|check| Checker::check(check, now.mono));
         let health = info.health_check.as_ref();
