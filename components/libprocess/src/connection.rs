@@ -105,7 +105,7 @@ async fn serve(shared: &Shared, peer: &Peer, stream: &TcpStream) -> io::Result<L
         }
         let idle = batch.is_empty();
         tokio::select! {
-            ready = stream.readable() => { ready?; discard(stream)?; }
+            ready = stream.readable() => { ready?; discard(stream).await?; }
             ready = stream.writable(), if !idle => {
                 ready?;
                 written += write_some(stream, batch.get(written..).unwrap_or_default())?;
@@ -131,9 +131,9 @@ fn write_some(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// Answers say nothing worth knowing; only the end of the stream does.
-fn discard(stream: &TcpStream) -> io::Result<()> {
+async fn discard(stream: &TcpStream) -> io::Result<()> {
     let mut scratch = [0; 4096];
-    loop {
+    for _ in 0..16 {
         match stream.try_read(&mut scratch) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
@@ -141,6 +141,9 @@ fn discard(stream: &TcpStream) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+    // There may be more: whoever sends without end must not keep others waiting.
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 /// Closes our direction and waits for the other: closing with answers unread would reset the
@@ -149,7 +152,7 @@ async fn hang_up(mut stream: TcpStream) {
     use tokio::io::AsyncWriteExt;
     let _ = stream.shutdown().await;
     let _ = time::timeout(DRAIN, async {
-        while stream.readable().await.is_ok() && discard(&stream).is_ok() {}
+        while stream.readable().await.is_ok() && discard(&stream).await.is_ok() {}
     })
     .await;
 }

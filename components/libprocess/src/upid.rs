@@ -8,6 +8,9 @@ use std::{
 };
 use thiserror::Error;
 
+/// Look-ups under way at once: each holds a thread of a pool that others need too.
+static LOOKUPS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(16);
+
 /// Ids longer than this are refused: they only ever come from a broken or hostile peer.
 pub(crate) const MAX_ID: usize = 1024;
 
@@ -59,6 +62,7 @@ impl Upid {
             return Ok(Self::new(id, address));
         }
         let unknown = || UpidError::Address(host.to_owned());
+        let _turn = LOOKUPS.acquire().await.map_err(|_| unknown())?;
         let mut found = tokio::net::lookup_host(host).await.map_err(|_| unknown())?;
         let address = found.find(SocketAddr::is_ipv4).ok_or_else(unknown)?;
         Ok(Self::new(id, address))

@@ -1,5 +1,5 @@
 //! ACCEPT: offers turned into tasks; what is not used comes back.
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use mesos_messages::{
     resources::{Resources, to_post_refinement},
@@ -71,8 +71,9 @@ impl MasterCore {
         if ids.is_empty() {
             return invalid("No offers specified".to_owned());
         }
-        for (at, id) in ids.iter().enumerate() {
-            if ids.iter().take(at).any(|other| other == id) {
+        let mut seen = HashSet::with_capacity(ids.len());
+        for id in ids {
+            if !seen.insert(id.value.as_str()) {
                 return invalid(format!("Duplicate offer {} in offer list", id.value));
             }
         }

@@ -6,8 +6,12 @@ use mesos_messages::{
     resources::Resources,
     v1,
 };
+use prost::Message;
 
 use super::{Check, Invalid, common, executor, framework, invalid};
+
+/// The registry keeps an agent as one value, in which its id and address need room too.
+const MAX_INFO_BYTES: usize = cluster_state::limits::MAX_VALUE_BYTES - 16 * 1024;
 
 /// A new agent.
 pub(in crate::core) fn register(message: &RegisterSlaveMessage) -> Check {
@@ -33,6 +37,16 @@ pub(in crate::core) fn reregister(message: &ReregisterSlaveMessage) -> Check {
 fn info(info: &v1::AgentInfo) -> Check {
     if let Some(id) = &info.id {
         common::id(&id.value)?;
+        // It becomes part of a key of the registry, where no control character may stand at all.
+        if id.value.chars().any(char::is_control) {
+            return invalid("The agent's ID contains control characters");
+        }
+    }
+    let size = info.encoded_len();
+    if size > MAX_INFO_BYTES {
+        return invalid(format!(
+            "The agent's info has {size} bytes; the limit is {MAX_INFO_BYTES}"
+        ));
     }
     resources(&info.resources)
 }
@@ -100,4 +114,23 @@ fn task(
     }
     // The resources are read, and refused if need be, when the task is added.
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_registry_could_not_keep_is_refused() {
+        let id = |value: &str| v1::AgentInfo {
+            id: Some(v1::AgentId { value: value.to_owned() }),
+            ..v1::AgentInfo::default()
+        };
+        assert!(info(&id("m-S0")).is_ok());
+        assert!(info(&id("x\u{85}")).is_err(), "a control character beyond ASCII");
+        let long =
+            |length| v1::AgentInfo { hostname: "h".repeat(length), ..v1::AgentInfo::default() };
+        assert!(info(&long(MAX_INFO_BYTES / 2)).is_ok());
+        assert!(info(&long(MAX_INFO_BYTES)).is_err());
+    }
 }

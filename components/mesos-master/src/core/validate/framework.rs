@@ -30,6 +30,16 @@ pub(in crate::core) fn framework(
     Ok(())
 }
 
+/// The roles of one framework: each is compared with the others in many places.
+const MAX_ROLES: usize = 1024;
+
+fn at_most_roles(what: &str, count: usize) -> Check {
+    if count > MAX_ROLES {
+        return invalid(format!("'{what}' has {count} roles; the limit is {MAX_ROLES}"));
+    }
+    Ok(())
+}
+
 /// What holds for a framework whoever reports it.
 pub(super) fn alone(info: &v1::FrameworkInfo) -> Check {
     check_roles(info)?;
@@ -41,6 +51,7 @@ pub(super) fn alone(info: &v1::FrameworkInfo) -> Check {
 }
 
 fn check_roles(info: &v1::FrameworkInfo) -> Check {
+    at_most_roles("FrameworkInfo.roles", info.roles.len())?;
     if !is_multi_role(info) {
         if !info.roles.is_empty() {
             return invalid(
@@ -103,6 +114,7 @@ pub(in crate::core) fn update(old: &v1::FrameworkInfo, new: &v1::FrameworkInfo) 
 
 /// Suppressed roles must be among the roles.
 pub(in crate::core) fn suppressed_roles(roles: &[&str], suppressed: &[String]) -> Check {
+    at_most_roles("suppressed_roles", suppressed.len())?;
     let others: BTreeSet<&str> =
         suppressed.iter().map(String::as_str).filter(|role| !roles.contains(role)).collect();
     if others.is_empty() {
@@ -142,4 +154,23 @@ pub(in crate::core) fn roles(info: &v1::FrameworkInfo) -> Vec<&str> {
 fn set(items: &BTreeSet<&str>) -> String {
     let items: Vec<&str> = items.iter().copied().collect();
     format!("{{ {} }}", items.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framework_has_so_many_roles_and_no_more() {
+        let multi_role = v1::framework_info::Capability {
+            r#type: Some(v1::framework_info::capability::Type::MultiRole as i32),
+        };
+        let with = |count: usize| v1::FrameworkInfo {
+            roles: (0..count).map(|number| format!("role{number}")).collect(),
+            capabilities: vec![multi_role.clone()],
+            ..v1::FrameworkInfo::default()
+        };
+        assert!(alone(&with(MAX_ROLES)).is_ok());
+        assert!(alone(&with(MAX_ROLES + 1)).is_err());
+    }
 }
