@@ -167,7 +167,7 @@ mod tests {
         };
         let with = |count: usize| v1::FrameworkInfo {
             roles: (0..count).map(|number| format!("role{number}")).collect(),
-            capabilities: vec![multi_role.clone()],
+            capabilities: vec![multi_role],
             ..v1::FrameworkInfo::default()
         };
         assert!(alone(&with(MAX_ROLES)).is_ok());
