@@ -123,17 +123,13 @@ impl Inlet {
 
     /// Decides over a message by its head, and gives the sender's address.
     pub(crate) async fn admit(&self, from: &str, to: &str, peer: IpAddr) -> Result<Upid, Refused> {
-        // First what costs nothing: a sender's name may have to be looked up.
-        if !(self.actors)(to) {
-            return Err(nobody());
-        }
         let from = Upid::resolve(from)
             .await
             .map_err(|error| broken(format!("Failed to parse the sender of a message: {error}")))?;
         if self.config.require_peer_ip_match && from.address.ip() != peer.to_canonical() {
             return Err(bad(format!("The message from {from} was sent from the address {peer}")));
         }
-        Ok(from)
+        if (self.actors)(to) { Ok(from) } else { Err(nobody()) }
     }
 
     /// Queues a message, waiting for room.
