@@ -184,12 +184,13 @@ fn roles_read(state: &Arc<HttpState>, _: &Params) -> Read {
 
 /// `/allocator/offer_constraints_debug`.
 pub(super) fn write_offer_constraints(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    let agents: Vec<_> = snapshot.agents.iter().map(|agent| roles::allocatable(agent)).collect();
     let mut object = Object::new(out);
     let mut all = Object::new(object.key("frameworks"));
     for view in &snapshot.frameworks {
         let framework = &view.framework;
         let out = all.key(&framework.id);
-        roles::write_constraints(out, &framework.roles, &framework.suppressed_roles);
+        roles::write_constraints(out, framework, &agents);
     }
     all.end();
     object.end();

@@ -1,12 +1,16 @@
 //! Roles in the classic JSON and as v1 messages.
 use http_kit::json::{self, Object};
+use mesos_allocator::{AgentCapabilities, AgentSpec, ConstraintLimits, OfferConstraints};
 use mesos_messages::{
     resources::{Quantities, Resources},
     v1,
 };
 
 use super::{member, member_double};
-use crate::{http::render::text::quoted, model::RoleView};
+use crate::{
+    http::render::text::quoted,
+    model::{Agent, Framework, Id, RoleView},
+};
 
 /// Appends one role.
 pub(crate) fn write(out: &mut Vec<u8>, role: &RoleView) {
@@ -82,16 +86,60 @@ pub(crate) fn write_weight(out: &mut Vec<u8>, role: &str, weight: f64) {
 /// constraints exclude.
 pub(crate) fn write_constraints(
     out: &mut Vec<u8>,
-    roles: &[crate::model::Id],
-    suppressed: &[crate::model::Id],
+    framework: &Framework,
+    agents: &[(Id, AgentSpec)],
 ) {
+    let constraints = framework.offer_constraints.as_ref().and_then(|constraints| {
+        // They were compiled when the framework subscribed, so this does not fail.
+        OfferConstraints::compile(constraints, ConstraintLimits::default()).ok()
+    });
     out.extend_from_slice(b"{\"suppressed_roles\":");
-    json::list(out, suppressed, |out, role| quoted(out, role));
+    json::list(out, framework.suppressed_roles.iter(), |out, role| quoted(out, role));
     member(out, "excluded_by_attribute_constraints");
     let mut object = Object::new(out);
-    for role in roles {
-        object.key(role).extend_from_slice(b"[]");
+    for role in framework.roles.iter() {
+        let excludes = |spec| constraints.as_ref().is_some_and(|all| all.excludes(role, spec));
+        let excluded = agents.iter().filter(|(_, spec)| excludes(spec));
+        json::list(object.key(role), excluded, |out, (id, _)| quoted(out, id));
     }
     object.end();
     out.push(b'}');
+}
+
+/// An agent as the allocator's constraints see it.
+pub(crate) fn allocatable(agent: &Agent) -> (Id, AgentSpec) {
+    let spec = AgentSpec::new(&agent.info, AgentCapabilities::default(), agent.total.clone());
+    (agent.id.clone(), spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing;
+    use mesos_messages::{json::JsonMessage, resources::Resources, v1};
+    use std::sync::Arc;
+
+    #[test]
+    fn agents_that_constraints_exclude_are_named() {
+        let mut framework = testing::framework("f", 1.0, 0.0, Resources::new());
+        let wanted = |host: &str| {
+            let text = format!(
+                r#"{{"role_constraints":{{"*":{{"groups":[{{"attribute_constraints":[{{
+                    "selector":{{"pseudoattribute_type":"HOSTNAME"}},
+                    "predicate":{{"text_equals":{{"value":"{host}"}}}}}}]}}]}}}}}}"#
+            );
+            let constraints = v1::scheduler::OfferConstraints::from_json_slice(text.as_bytes());
+            Some(Arc::new(constraints.unwrap()))
+        };
+        let agents = [allocatable(&testing::agent("a", &Resources::new()))];
+        for (host, excluded) in [("127.0.0.1", "[]"), ("elsewhere", r#"["a"]"#)] {
+            framework.offer_constraints = wanted(host);
+            let mut out = Vec::new();
+            write_constraints(&mut out, &framework, &agents);
+            let expected = format!(
+                r#"{{"suppressed_roles":[],"excluded_by_attribute_constraints":{{"*":{excluded}}}}}"#
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
 }
