@@ -11,7 +11,8 @@
 //!    actor the longest registered prefix wins. It also authenticates, counts and
 //!    compresses.
 //! 3. [`respond`], [`negotiate`], [`query`] hold the exact answers and texts.
-//! 4. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
+//! 4. [`client`] makes requests to others.
+//! 5. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
 //!    both daemons have.
 //!
 //! It is not a web framework and knows no Mesos message: no component's state,
@@ -23,6 +24,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod client;
 pub mod files;
 pub mod gzip;
 pub mod help;
@@ -41,6 +43,7 @@ pub mod version;
 
 pub use auth::{Authentication, Credentials, Principal};
 pub use body::{Body, BodyError, read_body};
+pub use client::{Client, ClientConfig, ClientError};
 pub use query::Params;
 pub use routes::{Endpoint, Routes};
 pub use serve::{Preface, ServeConfig, serve};

@@ -1,0 +1,317 @@
+//! An app: the normalised specification of a service. Reading and printing are in `json`.
+
+use crate::{PathId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What Marathon calls an app definition, with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    pub id: PathId,
+    pub cmd: Option<String>,
+    pub args: Vec<String>,
+    pub instances: u32,
+    pub cpus: f64,
+    /// MiB.
+    pub mem: f64,
+    /// MiB.
+    pub disk: f64,
+    pub gpus: u32,
+    pub resource_limits: Option<ResourceLimits>,
+    pub executor: String,
+    pub executor_resources: Option<ExecutorResources>,
+    pub user: Option<String>,
+    pub tty: Option<bool>,
+    pub env: BTreeMap<String, EnvValue>,
+    /// Name to source.
+    pub secrets: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    pub dependencies: BTreeSet<PathId>,
+    pub constraints: Vec<Constraint>,
+    pub container: Option<Container>,
+    /// Never empty: host mode when nothing else was asked for.
+    pub networks: Vec<Network>,
+    /// Only with host networking; service ports are assigned, never 0.
+    pub port_definitions: Vec<PortDefinition>,
+    pub require_ports: bool,
+    pub fetch: Vec<Artifact>,
+    pub health_checks: Vec<HealthCheck>,
+    pub check: Option<Check>,
+    pub readiness_checks: Vec<ReadinessCheck>,
+    pub backoff_seconds: f64,
+    pub backoff_factor: f64,
+    pub max_launch_delay_seconds: f64,
+    pub upgrade_strategy: UpgradeStrategy,
+    pub task_kill_grace_period_seconds: Option<u32>,
+    pub kill_selection: KillSelection,
+    pub unreachable_strategy: UnreachableStrategy,
+    pub role: String,
+    /// Unset means both `*` and the app's role.
+    pub accepted_resource_roles: Option<BTreeSet<String>>,
+    pub version: Timestamp,
+    pub version_info: VersionInfo,
+}
+
+/// When an app was changed last, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VersionInfo {
+    pub last_scaling_at: Timestamp,
+    pub last_config_change_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceLimits {
+    pub cpus: Option<Limit>,
+    pub mem: Option<Limit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    Unlimited,
+    Value(f64),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutorResources {
+    pub cpus: f64,
+    pub mem: f64,
+    pub disk: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvValue {
+    Text(String),
+    /// The name of a declared secret.
+    Secret(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Constraint {
+    pub field: String,
+    pub operator: Operator,
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operator {
+    Unique,
+    Cluster,
+    GroupBy,
+    Like,
+    Unlike,
+    MaxPer,
+    Is,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    pub kind: ContainerKind,
+    pub docker: Option<Docker>,
+    pub volumes: Vec<Volume>,
+    /// Only without host networking.
+    pub port_mappings: Vec<PortMapping>,
+    pub linux_info: Option<LinuxInfo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerKind {
+    Docker,
+    Mesos,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Docker {
+    pub image: String,
+    pub force_pull_image: bool,
+    pub privileged: bool,
+    pub parameters: Vec<(String, String)>,
+    /// The name of a declared secret.
+    pub pull_config: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    pub container_path: String,
+    pub mode: Option<VolumeMode>,
+    pub source: VolumeSource,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeMode {
+    ReadWrite,
+    ReadOnly,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum VolumeSource {
+    Host(String),
+    Persistent(PersistentVolume),
+    /// Kept as it was written.
+    External(serde_json::Map<String, serde_json::Value>),
+    Secret(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersistentVolume {
+    pub kind: DiskKind,
+    /// MiB.
+    pub size: u64,
+    pub max_size: Option<u64>,
+    pub profile_name: Option<String>,
+    pub constraints: Vec<Constraint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskKind {
+    Root,
+    Path,
+    Mount,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinuxInfo {
+    pub seccomp: Option<Seccomp>,
+    pub ipc_info: Option<IpcInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seccomp {
+    pub profile_name: Option<String>,
+    pub unconfined: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IpcInfo {
+    /// `PRIVATE` or `SHARE_PARENT`.
+    pub mode: String,
+    pub shm_size: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    pub mode: NetworkMode,
+    pub name: Option<String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    Host,
+    Bridge,
+    Container,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortDefinition {
+    /// The service port, and with `requirePorts` the host port.
+    pub port: u16,
+    pub protocol: Protocol,
+    pub name: Option<String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    pub container_port: u16,
+    /// None: not published. 0: any.
+    pub host_port: Option<u16>,
+    pub service_port: u16,
+    pub protocol: Protocol,
+    pub name: Option<String>,
+    pub labels: BTreeMap<String, String>,
+    pub network_names: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+    Both,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    pub uri: String,
+    pub extract: bool,
+    pub executable: bool,
+    pub cache: bool,
+    pub dest_path: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthCheck {
+    pub probe: HealthProbe,
+    pub grace_period_seconds: u64,
+    pub interval_seconds: u64,
+    pub timeout_seconds: u64,
+    pub max_consecutive_failures: u32,
+    pub delay_seconds: u64,
+    /// `None` where the protocol has no such field.
+    pub ignore_http1xx: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum HealthProbe {
+    /// By Marathon, over the network.
+    Http { https: bool, path: String, port: PortRef },
+    /// By Marathon, over the network.
+    Tcp { port: PortRef },
+    /// By the executor.
+    MesosHttp { https: bool, path: String, port: PortRef, ipv6: bool },
+    /// By the executor.
+    MesosTcp { port: PortRef, ipv6: bool },
+    /// By the executor.
+    Command(String),
+}
+
+/// Which port a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortRef {
+    Index(u32),
+    Number(u16),
+}
+
+/// Informational; never kills.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub probe: CheckProbe,
+    pub interval_seconds: u64,
+    pub timeout_seconds: u64,
+    pub delay_seconds: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckProbe {
+    Exec(String),
+    Http { path: String, scheme_https: bool, port: PortRef },
+    Tcp { port: PortRef },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadinessCheck {
+    pub name: String,
+    pub https: bool,
+    pub path: String,
+    pub port_name: String,
+    pub interval_seconds: u64,
+    pub timeout_seconds: u64,
+    pub http_status_codes_for_ready: BTreeSet<u16>,
+    pub preserve_last_response: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpgradeStrategy {
+    pub minimum_health_capacity: f64,
+    pub maximum_over_capacity: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KillSelection {
+    YoungestFirst,
+    OldestFirst,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreachableStrategy {
+    Disabled,
+    After { inactive_seconds: u64, expunge_seconds: u64 },
+}

@@ -1,0 +1,6 @@
+//! Long-running services: Marathon's REST API, its store, and the framework behind it.
+//!
+//! It is not: where decisions are made; those are in `marathon-core`.
+#![forbid(unsafe_code)]
+// A test that fails says so by panicking.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
