@@ -6,11 +6,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod app;
+pub mod change;
+pub mod error;
+pub mod group;
+pub mod group_update;
 pub mod ids;
 pub mod path;
+pub mod plan;
+pub mod settings;
 pub mod timestamp;
+pub mod update;
 
 pub use app::App;
+pub use change::{Applied, Change, Changed, GroupChanged};
+pub use error::{ModelError, Violation};
+pub use group::{Group, Root};
+pub use group_update::GroupUpdate;
 pub use ids::{InstanceId, TaskId};
 pub use path::PathId;
+pub use plan::{Action, ActionKind, Plan, Step};
+pub use settings::Settings;
 pub use timestamp::Timestamp;
+pub use update::AppUpdate;
