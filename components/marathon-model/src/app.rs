@@ -176,7 +176,7 @@ pub struct LinuxInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seccomp {
     pub profile_name: Option<String>,
-    pub unconfined: Option<bool>,
+    pub unconfined: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,11 +252,11 @@ pub struct HealthCheck {
 #[derive(Clone, Debug, PartialEq)]
 pub enum HealthProbe {
     /// By Marathon, over the network.
-    Http { https: bool, path: String, port: PortRef },
+    Http { https: bool, path: Option<String>, port: PortRef },
     /// By Marathon, over the network.
     Tcp { port: PortRef },
     /// By the executor.
-    MesosHttp { https: bool, path: String, port: PortRef, ipv6: bool },
+    MesosHttp { https: bool, path: Option<String>, port: PortRef, ipv6: bool },
     /// By the executor.
     MesosTcp { port: PortRef, ipv6: bool },
     /// By the executor.
@@ -281,9 +281,18 @@ pub struct Check {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckProbe {
-    Exec(String),
-    Http { path: String, scheme_https: bool, port: PortRef },
+    Exec(CheckCommand),
+    Http { path: Option<String>, scheme_https: bool, port: PortRef },
     Tcp { port: PortRef },
+}
+
+/// What a check runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckCommand {
+    /// By `/bin/sh -c`.
+    Shell(String),
+    /// The program, then its arguments.
+    Argv(Vec<String>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
