@@ -1,5 +1,6 @@
 //! What the orchestrator is told once, at its start.
 
+use crate::launch::LaunchSettings;
 use marathon_model::settings::Settings;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 pub struct Config {
     /// What reading and checking of apps depends on.
     pub model: Settings,
-    /// How tasks are built.
+    /// How offers are matched and tasks are built.
     pub launch: LaunchSettings,
     /// Deployments at once.
     pub max_running_deployments: usize,
@@ -36,15 +37,6 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// What tasks are built with, beyond [`Settings`].
-#[derive(Clone, Debug)]
-pub struct LaunchSettings {
-    /// `--mesos_user`: for apps that name none.
-    pub default_user: Option<String>,
-    /// `--gpu_scheduling_behavior`: whether agents with GPUs are kept for apps that want them.
-    pub gpu_restricted: bool,
-}
-
 // === impl Config ===
 
 impl Default for Config {
@@ -68,15 +60,6 @@ impl Default for Config {
             kill_retry: Duration::from_secs(30),
             stalled_after: Duration::from_secs(60),
             seed: 0,
-        }
-    }
-}
-
-impl Default for LaunchSettings {
-    fn default() -> Self {
-        Self {
-            default_user: None,
-            gpu_restricted: true,
         }
     }
 }

@@ -24,9 +24,15 @@ pub enum Write {
     /// One more version of an app.
     PutApp(Arc<App>),
     /// The app is gone since this version of the root.
-    DeleteApp { id: PathId, at: Timestamp },
+    DeleteApp {
+        id: PathId,
+        at: Timestamp,
+    },
     PutGroup(Arc<Group>),
-    DeleteGroup { id: PathId, at: Timestamp },
+    DeleteGroup {
+        id: PathId,
+        at: Timestamp,
+    },
     PutInstance(Arc<Instance>),
     DeleteInstance(InstanceId),
     PutDeployment(Arc<Plan>),
@@ -39,16 +45,34 @@ pub enum Write {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Offers of one agent and role; an empty list of operations does not happen.
-    Accept { offers: Vec<v1::OfferId>, operations: Vec<v1::offer::Operation>, refuse: Duration },
-    Decline { offers: Vec<v1::OfferId>, refuse: Duration },
-    Kill { task: String, agent: Option<String>, grace: Option<Duration> },
-    Revive { roles: Vec<String> },
-    Suppress { roles: Vec<String> },
+    Accept {
+        offers: Vec<v1::OfferId>,
+        operations: Vec<v1::offer::Operation>,
+        refuse: Duration,
+    },
+    Decline {
+        offers: Vec<v1::OfferId>,
+        refuse: Duration,
+    },
+    Kill {
+        task: String,
+        agent: Option<String>,
+        grace: Option<Duration>,
+    },
+    Revive {
+        roles: Vec<String>,
+    },
+    Suppress {
+        roles: Vec<String>,
+    },
     /// Task and agent; empty: all.
     Reconcile(Vec<(String, Option<String>)>),
     Acknowledge(Box<v1::TaskStatus>),
     /// The roles the framework is subscribed with, and those of them that want no offers.
-    UpdateFramework { roles: Vec<String>, suppressed: Vec<String> },
+    UpdateFramework {
+        roles: Vec<String>,
+        suppressed: Vec<String>,
+    },
 }
 
 /// Names a probe until its outcome.
@@ -69,8 +93,16 @@ pub struct ProbeRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeTarget {
     /// Certificates are not checked; redirects are not followed.
-    Http { https: bool, host: String, port: u16, path: String },
-    Tcp { host: String, port: u16 },
+    Http {
+        https: bool,
+        host: String,
+        port: u16,
+        path: String,
+    },
+    Tcp {
+        host: String,
+        port: u16,
+    },
 }
 
 // === impl Effects ===

@@ -19,14 +19,38 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     /// Made by the HTTP layer and only passed through.
-    ApiPost { client_ip: String, uri: String, app: Arc<App> },
-    SchedulerRegistered { framework_id: String, master: String },
-    SchedulerReregistered { master: String },
+    ApiPost {
+        client_ip: String,
+        uri: String,
+        app: Arc<App>,
+    },
+    SchedulerRegistered {
+        framework_id: String,
+        master: String,
+    },
+    SchedulerReregistered {
+        master: String,
+    },
     SchedulerDisconnected,
-    AddHealthCheck { app: PathId, version: Timestamp, check: HealthCheck },
-    RemoveHealthCheck { app: PathId },
-    FailedHealthCheck { app: PathId, instance: InstanceId, check: HealthCheck },
-    HealthStatusChanged { app: PathId, instance: InstanceId, version: Timestamp, alive: bool },
+    AddHealthCheck {
+        app: PathId,
+        version: Timestamp,
+        check: HealthCheck,
+    },
+    RemoveHealthCheck {
+        app: PathId,
+    },
+    FailedHealthCheck {
+        app: PathId,
+        instance: InstanceId,
+        check: HealthCheck,
+    },
+    HealthStatusChanged {
+        app: PathId,
+        instance: InstanceId,
+        version: Timestamp,
+        alive: bool,
+    },
     UnhealthyInstanceKill {
         app: PathId,
         task: String,
@@ -36,14 +60,37 @@ pub enum EventKind {
         host: String,
         agent: Option<String>,
     },
-    GroupChangeSuccess { group: PathId, version: Timestamp },
-    GroupChangeFailed { group: PathId, version: Timestamp, reason: String },
-    DeploymentSuccess { plan: Arc<Plan> },
-    DeploymentFailed { plan: Arc<Plan>, reason: Option<String> },
-    DeploymentInfo { plan: Arc<Plan>, step: CurrentStep },
-    DeploymentStepSuccess { plan: Arc<Plan>, step: CurrentStep },
-    DeploymentStepFailure { plan: Arc<Plan>, step: CurrentStep },
-    AppTerminated { app: PathId },
+    GroupChangeSuccess {
+        group: PathId,
+        version: Timestamp,
+    },
+    GroupChangeFailed {
+        group: PathId,
+        version: Timestamp,
+        reason: String,
+    },
+    DeploymentSuccess {
+        plan: Arc<Plan>,
+    },
+    DeploymentFailed {
+        plan: Arc<Plan>,
+        reason: Option<String>,
+    },
+    DeploymentInfo {
+        plan: Arc<Plan>,
+        step: CurrentStep,
+    },
+    DeploymentStepSuccess {
+        plan: Arc<Plan>,
+        step: CurrentStep,
+    },
+    DeploymentStepFailure {
+        plan: Arc<Plan>,
+        step: CurrentStep,
+    },
+    AppTerminated {
+        app: PathId,
+    },
     StatusUpdate {
         agent: String,
         task: String,
@@ -64,18 +111,34 @@ pub enum EventKind {
         host: Option<String>,
         version: Timestamp,
     },
-    UnknownInstanceTerminated { instance: InstanceId, app: PathId, condition: Condition },
+    UnknownInstanceTerminated {
+        instance: InstanceId,
+        app: PathId,
+        condition: Condition,
+    },
     InstanceHealthChanged {
         instance: InstanceId,
         app: PathId,
         version: Timestamp,
         healthy: Option<bool>,
     },
-    FrameworkMessage { executor: String, agent: String, message: String },
+    FrameworkMessage {
+        executor: String,
+        agent: String,
+        message: String,
+    },
     /// Ours: a deployment made no progress for a minute.
-    DeploymentStalled { plan: Arc<Plan>, reason: String },
+    DeploymentStalled {
+        plan: Arc<Plan>,
+        reason: String,
+    },
     /// Ours: instances of an app wait, and why.
-    InstancePending { app: PathId, version: Timestamp, instances: u32, reasons: Vec<String> },
+    InstancePending {
+        app: PathId,
+        version: Timestamp,
+        instances: u32,
+        reasons: Vec<String>,
+    },
 }
 
 /// The step a deployment is at.
@@ -91,10 +154,7 @@ pub struct CurrentStep {
 impl Event {
     /// Whether only those get it who name it.
     pub fn named_only(&self) -> bool {
-        matches!(
-            self.kind,
-            EventKind::DeploymentStalled { .. } | EventKind::InstancePending { .. }
-        )
+        matches!(self.kind, EventKind::DeploymentStalled { .. } | EventKind::InstancePending { .. })
     }
 }
 

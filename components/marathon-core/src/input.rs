@@ -64,7 +64,11 @@ pub enum FailedCall {
 pub enum ProbeOutcome {
     /// TCP: the connection stood.
     Connected,
-    Response { status: u16, content_type: String, body: String },
+    Response {
+        status: u16,
+        content_type: String,
+        body: String,
+    },
     /// No answer: why not, in words.
     Failed(String),
     /// No answer in time.

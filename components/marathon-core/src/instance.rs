@@ -1,9 +1,10 @@
 //! An instance of an app: what is known about one place in its count.
 
-use marathon_model::{App, InstanceId, PathId, TaskId, Timestamp};
+use crate::launch::Placement;
+use marathon_model::{App, InstanceId, PathId, TaskId, Timestamp, app::HealthProbe};
 use mesos_messages::v1;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// One of the `instances` of an app. Its id stays when its task fails; the incarnation counts launches.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,22 +75,6 @@ pub enum Condition {
     Unknown,
 }
 
-/// Where an instance was launched.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Placement {
-    pub agent_id: String,
-    pub host: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// The agent's attributes in the text form that constraints compare.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
-    /// The role of the resources.
-    pub role: String,
-}
-
 /// An address of the task's network namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IpAddress {
@@ -156,7 +141,7 @@ pub struct InstanceRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub placement: Option<Arc<Placement>>,
+    pub placement: Option<Placement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +204,10 @@ impl Instance {
 
     /// What of it is stored.
     pub fn record(&self) -> InstanceRecord {
-        let own_checks = self.spec.health_checks.iter().any(|check| check.probe.by_marathon());
+        let own_checks =
+            self.spec.health_checks.iter().any(|check| {
+                matches!(check.probe, HealthProbe::Http { .. } | HealthProbe::Tcp { .. })
+            });
         InstanceRecord {
             id: self.id.clone(),
             incarnation: self.incarnation,
@@ -228,7 +216,7 @@ impl Instance {
             condition: self.condition,
             since: self.since,
             active_since: self.active_since,
-            placement: self.placement.clone(),
+            placement: self.placement.as_deref().cloned(),
             host_ports: self.host_ports.clone(),
             staged_at: self.staged_at,
             started_at: self.started_at,
@@ -250,7 +238,7 @@ impl InstanceRecord {
             condition: self.condition,
             since: self.since,
             active_since: self.active_since,
-            placement: self.placement,
+            placement: self.placement.map(Arc::new),
             host_ports: self.host_ports,
             staged_at: self.staged_at,
             started_at: self.started_at,

@@ -1,6 +1,6 @@
 //! What readers see: persistent maps, cloned for nothing and shared with the core.
 
-use crate::{Instance, ReadinessResult, TaskFailure, launch::RefusalSummary};
+use crate::{Instance, ReadinessResult, TaskFailure, launch::Refusals};
 use imbl::OrdMap;
 use marathon_model::{
     App, InstanceId, PathId, Timestamp,
@@ -66,7 +66,7 @@ pub struct QueueItem {
     pub role: String,
     /// The back-off ends then; in the past or none: no delay.
     pub backoff_until: Option<Timestamp>,
-    pub offers: Arc<RefusalSummary>,
+    pub offers: Arc<Refusals>,
     /// In words, most frequent first; never empty.
     pub reasons: Vec<String>,
 }

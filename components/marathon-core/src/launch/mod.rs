@@ -1,0 +1,21 @@
+//! Where an instance may run, and the message that launches it there.
+//!
+//! [`fit`] is asked once for each instance and offer. It takes what the instance needs from a
+//! [`RemainingOffer`] and returns the complete task, or says in a [`Refusal`] what was missing.
+//! [`Placed`] knows where the other instances of the app are, [`Refusals`] keeps what was refused.
+
+mod attribute;
+mod fit;
+mod offer;
+mod placed;
+mod reason;
+mod refusals;
+mod settings;
+
+pub use attribute::{Attribute, AttributeKind};
+pub use fit::{Launch, LaunchRequest};
+pub use offer::{Offer, Placement, RemainingOffer, Unavailability};
+pub use placed::Placed;
+pub use reason::{Detail, Reason, Refusal};
+pub use refusals::{FunnelStep, LastRefusal, Refusals, TopReason};
+pub use settings::{GpuBehaviour, LaunchSettings};
