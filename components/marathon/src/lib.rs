@@ -4,3 +4,10 @@
 #![forbid(unsafe_code)]
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod config;
+pub mod events;
+pub mod handle;
+
+pub use config::Config;
+pub use handle::{Handle, Inbox, Info};
