@@ -30,3 +30,15 @@ pub struct Launch {
     pub host_ports: Vec<u16>,
     pub placement: Arc<Placement>,
 }
+
+/// Puts an instance on the offer and takes what it needs from it, or says why not; then nothing
+/// is taken. The caller notes the placement in the app's [`Placed`].
+pub fn fit(
+    request: &LaunchRequest<'_>,
+    remaining: &mut RemainingOffer,
+    placed: &Placed,
+) -> Result<Launch, Refusal> {
+    let _ = (request, remaining, placed);
+    let detail = super::Detail::Text("no offer can be used yet".into());
+    Err(Refusal::new(super::Reason::UnfulfilledRole, detail))
+}

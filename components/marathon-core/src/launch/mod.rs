@@ -13,9 +13,9 @@ mod refusals;
 mod settings;
 
 pub use attribute::{Attribute, AttributeKind};
-pub use fit::{Launch, LaunchRequest};
+pub use fit::{Launch, LaunchRequest, fit};
 pub use offer::{Offer, Placement, RemainingOffer, Unavailability};
 pub use placed::Placed;
-pub use reason::{Detail, Reason, Refusal};
+pub use reason::{Detail, Reason, Reasons, Refusal};
 pub use refusals::{FunnelStep, LastRefusal, Refusals, TopReason};
 pub use settings::{GpuBehaviour, LaunchSettings};

@@ -130,6 +130,17 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Detail {
+    /// Whether less was missing than elsewhere.
+    pub(super) fn is_closer_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Short { left, .. }, Self::Short { left: elsewhere, .. }) => left > elsewhere,
+            (Self::Ports { left, .. }, Self::Ports { left: elsewhere, .. }) => left > elsewhere,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Detail {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
