@@ -11,6 +11,7 @@ use mesos_messages::v1::{
     offer::Operation,
     scheduler::{Call, OfferConstraints, call},
 };
+use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -19,6 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct Client {
     calls: mpsc::Sender<(Call, oneshot::Sender<Result<(), CallError>>)>,
     subscription: watch::Receiver<Option<Subscription>>,
+    config: Arc<Config>,
+    identity: Arc<Identity>,
 }
 
 /// Why a call did not reach its end.
@@ -40,6 +43,9 @@ pub enum CallError {
     Lost(String),
 }
 
+/// What the framework is subscribed as; changed by UPDATE_FRAMEWORK, used to subscribe again.
+pub(crate) type Identity = watch::Sender<(FrameworkInfo, Vec<String>, Option<OfferConstraints>)>;
+
 /// Where calls go at present.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
@@ -52,14 +58,26 @@ pub(crate) struct Subscription {
 
 impl Client {
     pub(crate) fn start(
-        config: &Config,
+        config: Arc<Config>,
         subscription: watch::Receiver<Option<Subscription>>,
+        identity: Arc<Identity>,
     ) -> Self {
         let (calls, queue) = mpsc::channel(config.call_queue.max(1));
-        let worker =
-            Worker { config: config.clone(), subscription: subscription.clone(), connection: None };
+        let worker = Worker {
+            config: config.clone(),
+            subscription: subscription.clone(),
+            identity: identity.clone(),
+            connection: None,
+        };
         tokio::spawn(worker.run(queue));
-        Self { calls, subscription }
+        Self { calls, subscription, config, identity }
+    }
+
+    /// Another client with a connection of its own, for calls whose order among those of this
+    /// one does not matter.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::start(self.config.clone(), self.subscription.clone(), self.identity.clone())
     }
 
     /// The framework's id, while subscribed.
@@ -182,7 +200,8 @@ impl Client {
         self.send(call::Type::Teardown, |_| {}).await
     }
 
-    /// Changes the framework; the three parts replace what was.
+    /// Changes the framework; the three parts replace what was, and are what the framework
+    /// subscribes with again after a lost connection.
     pub async fn update_framework(
         &self,
         framework_info: FrameworkInfo,
@@ -198,8 +217,9 @@ impl Client {
 }
 
 struct Worker {
-    config: Config,
+    config: Arc<Config>,
     subscription: watch::Receiver<Option<Subscription>>,
+    identity: Arc<Identity>,
     connection: Option<Connection>,
 }
 
@@ -227,9 +247,18 @@ impl Worker {
         let status = answer.status().as_u16();
         let message = text(answer).await;
         if (200..300).contains(&status) {
+            self.note(call);
             Ok(())
         } else {
             Err(CallError::Refused { status, message })
+        }
+    }
+
+    fn note(&self, call: Call) {
+        if let Some(update) = call.update_framework {
+            let identity =
+                (update.framework_info, update.suppressed_roles, update.offer_constraints);
+            self.identity.send_replace(identity);
         }
     }
 

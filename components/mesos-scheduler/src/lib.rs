@@ -21,6 +21,7 @@ pub use client::{CallError, Client};
 pub use config::{Config, Credential};
 
 use mesos_messages::v1::scheduler::Event;
+use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
@@ -63,7 +64,13 @@ pub enum ClientError {
 pub fn start(config: Config) -> (Client, mpsc::Receiver<Notice>) {
     let (notices, receiver) = mpsc::channel(config.event_queue.max(1));
     let (current, subscription) = watch::channel(None);
-    let client = Client::start(&config, subscription);
-    tokio::spawn(session::run(config, notices, current));
+    let identity = Arc::new(client::Identity::new((
+        config.framework.clone(),
+        config.suppressed_roles.clone(),
+        config.offer_constraints.clone(),
+    )));
+    let config = Arc::new(config);
+    let client = Client::start(config.clone(), subscription, identity.clone());
+    tokio::spawn(session::run(config, identity, notices, current));
     (client, receiver)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     ClientError, Config, Notice,
-    client::Subscription,
+    client::{Identity, Subscription},
     connection::{Connection, ConnectionError, STREAM_ID, text},
     retry::{Backoff, Verdict, verdict},
 };
@@ -18,7 +18,7 @@ use mesos_messages::{
         scheduler::{Call, Event, call, event},
     },
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, watch},
@@ -57,7 +57,8 @@ enum End {
 }
 
 struct Session {
-    config: Config,
+    config: Arc<Config>,
+    identity: Arc<Identity>,
     notices: mpsc::Sender<Notice>,
     current: watch::Sender<Option<Subscription>>,
     backoff: Backoff,
@@ -65,12 +66,13 @@ struct Session {
 
 /// Keeps the framework subscribed until it is refused or nobody reads any more.
 pub(crate) async fn run(
-    config: Config,
+    config: Arc<Config>,
+    identity: Arc<Identity>,
     notices: mpsc::Sender<Notice>,
     current: watch::Sender<Option<Subscription>>,
 ) {
     let backoff = Backoff::new(config.backoff);
-    let mut session = Session { config, notices, current, backoff };
+    let mut session = Session { config, identity, notices, current, backoff };
     let unread = session.notices.clone();
     tokio::select! {
         () = session.run() => {}
@@ -134,13 +136,14 @@ impl Session {
 
     async fn ask(&self, host: &str) -> Result<Response<Incoming>, ConnectionError> {
         let config = &self.config;
+        let (framework_info, suppressed_roles, offer_constraints) = self.identity.borrow().clone();
         let call = Call {
-            framework_id: config.framework.id.clone(),
+            framework_id: framework_info.id.clone(),
             r#type: Some(call::Type::Subscribe.into()),
             subscribe: Some(call::Subscribe {
-                framework_info: config.framework.clone(),
-                suppressed_roles: config.suppressed_roles.clone(),
-                offer_constraints: config.offer_constraints.clone(),
+                framework_info,
+                suppressed_roles,
+                offer_constraints,
             }),
             ..Default::default()
         };
@@ -200,7 +203,8 @@ impl Session {
             .unwrap_or(DEFAULT_HEARTBEAT)
             .saturating_mul(self.config.missed_heartbeats);
         self.backoff.reset();
-        self.config.framework.id = Some(subscribed.framework_id.clone());
+        let id = subscribed.framework_id.clone();
+        self.identity.send_modify(|(framework, ..)| framework.id = Some(id));
         Some(subscribed.framework_id.clone())
     }
 
