@@ -77,6 +77,17 @@ pub fn plan(applied: &Applied, id: String) -> Plan {
 }
 
 impl Plan {
+    /// A plan that was made before and stored in parts.
+    pub fn restore(
+        id: String,
+        version: Timestamp,
+        steps: Vec<Step>,
+        changed: BTreeMap<PathId, Changed>,
+    ) -> Self {
+        let affected = changed.keys().cloned().collect();
+        Self { id, version, steps, changed, affected }
+    }
+
     /// The apps it works on; another deployment of one of them is a conflict.
     pub fn affected(&self) -> &BTreeSet<PathId> {
         &self.affected
