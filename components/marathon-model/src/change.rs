@@ -1,5 +1,14 @@
 //! Every write there is, and what it comes to.
 
+mod apps;
+mod draft;
+mod groups;
+mod revert;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use draft::same_config;
+
 use crate::{
     App, ModelError, PathId, Timestamp,
     group::{Group, Root},
@@ -8,6 +17,7 @@ use crate::{
     settings::Settings,
     update::AppUpdate,
 };
+use draft::Draft;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -19,66 +29,30 @@ pub enum Change {
     /// POST: the app may not exist.
     CreateApp(AppUpdate),
     /// PUT and PATCH. `partial`: absent fields stay. `create`: the app may be new.
-    UpdateApp {
-        id: PathId,
-        update: AppUpdate,
-        partial: bool,
-        create: bool,
-    },
+    UpdateApp { id: PathId, update: AppUpdate, partial: bool, create: bool },
     /// The same for several, each with its id.
-    UpdateApps {
-        updates: Vec<AppUpdate>,
-        partial: bool,
-        create: bool,
-    },
+    UpdateApps { updates: Vec<AppUpdate>, partial: bool, create: bool },
     /// The app becomes what it was in a stored version.
-    RestoreApp {
-        id: PathId,
-        app: Arc<App>,
-    },
-    DeleteApp {
-        id: PathId,
-    },
+    RestoreApp { id: PathId, app: Arc<App> },
+    DeleteApp { id: PathId },
     /// Every instance is replaced though nothing changed.
-    RestartApp {
-        id: PathId,
-    },
+    RestartApp { id: PathId },
     /// The number of instances of each.
     ScaleApps(BTreeMap<PathId, u32>),
     /// POST: the group may not exist. `id` is the request's path, the update's id is relative to it.
-    CreateGroup {
-        id: PathId,
-        update: GroupUpdate,
-    },
+    CreateGroup { id: PathId, update: GroupUpdate },
     /// PUT. An update with a `version` is [`Change::RestoreGroup`].
-    UpdateGroup {
-        id: PathId,
-        update: GroupUpdate,
-    },
+    UpdateGroup { id: PathId, update: GroupUpdate },
     /// Instances of every app below, times `factor`, rounded up.
-    ScaleGroup {
-        id: PathId,
-        factor: f64,
-    },
+    ScaleGroup { id: PathId, factor: f64 },
     /// The group becomes what it was: everything below it (`groups` includes itself).
-    RestoreGroup {
-        id: PathId,
-        apps: Vec<Arc<App>>,
-        groups: Vec<Arc<Group>>,
-    },
+    RestoreGroup { id: PathId, apps: Vec<Arc<App>>, groups: Vec<Arc<Group>> },
     /// With everything in it; of the root only what is in it.
-    DeleteGroup {
-        id: PathId,
-    },
-    /// No deployment comes of it.
-    PatchGroup {
-        id: PathId,
-        enforce_role: Option<bool>,
-    },
+    DeleteGroup { id: PathId },
+    /// No deployment comes of it, and no new version.
+    PatchGroup { id: PathId, enforce_role: Option<bool> },
     /// What the plan changed becomes what it was before; later changes of other apps stay.
-    RevertDeployment {
-        plan: Arc<Plan>,
-    },
+    RevertDeployment { plan: Arc<Plan> },
 }
 
 /// What a change does to one app.
@@ -117,11 +91,38 @@ impl Root {
     pub fn apply(
         &self,
         change: &Change,
-        _force: bool,
-        _now: Timestamp,
-        _settings: &Settings,
+        force: bool,
+        now: Timestamp,
+        settings: &Settings,
     ) -> Result<Applied, ModelError> {
-        let _ = change;
-        Err(ModelError::BadRequest("unknown".to_owned()))
+        let mut draft = Draft::new(self, force, now, settings);
+        match change {
+            Change::CreateApp(update) => draft.create_app(update)?,
+            Change::UpdateApp { id, update, partial, create } => {
+                draft.created = self.app(id).is_none();
+                draft.update_app(id, update, *partial, *create)?;
+            }
+            Change::UpdateApps { updates, partial, create } => {
+                draft.update_apps(updates, *partial, *create)?;
+            }
+            Change::RestoreApp { id, app } => draft.restore_app(id, app)?,
+            Change::DeleteApp { id } => draft.delete_app(id)?,
+            Change::RestartApp { id } => {
+                self.app(id).ok_or_else(|| ModelError::no_app(id, None))?;
+                draft.restart(id);
+            }
+            Change::ScaleApps(instances) => draft.scale_apps(instances)?,
+            Change::CreateGroup { id, update } => draft.create_group(id, update)?,
+            Change::UpdateGroup { id, update } => draft.update_group(id, update)?,
+            Change::ScaleGroup { id, factor } => draft.scale_group(id, *factor)?,
+            Change::RestoreGroup { id, apps, groups } => draft.restore_group(id, apps, groups),
+            Change::DeleteGroup { id } => draft.delete_group(id)?,
+            Change::PatchGroup { id, enforce_role } => {
+                draft.patch_group(id, *enforce_role)?;
+                return Ok(draft.finish_unversioned());
+            }
+            Change::RevertDeployment { plan } => draft.revert(plan),
+        }
+        draft.finish()
     }
 }

@@ -48,6 +48,12 @@ impl Violation {
         json!({"path": self.path, "errors": self.errors})
     }
 
+    fn from_json(value: &Value) -> Option<Self> {
+        let errors = value.get("errors")?.as_array()?.iter().filter_map(Value::as_str);
+        let path = value.get("path")?.as_str()?.to_owned();
+        Some(Self { path, errors: errors.map(str::to_owned).collect() })
+    }
+
     /// The same below `prefix`, itself a path such as `/apps(0)`.
     #[must_use]
     pub fn below(mut self, prefix: &str) -> Self {
@@ -115,6 +121,17 @@ impl ModelError {
         ))
     }
 
+    /// What is wrong with which field; for errors that are about something else, the message.
+    pub fn violations(&self) -> Vec<Violation> {
+        match self {
+            Self::Invalid(violations) => violations.clone(),
+            Self::InvalidJson { details: Value::Array(details), .. } => {
+                details.iter().filter_map(Violation::from_json).collect()
+            }
+            other => vec![Violation::new("/", other.to_string())],
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> u16 {
         match self {
@@ -134,7 +151,7 @@ impl ModelError {
             }
             Self::Invalid(violations) => json!({
                 "message": "Object is not valid",
-                "details": violations.iter().map(Violation::json).collect::<Value>(),
+                "details": by_path(violations).iter().map(Violation::json).collect::<Value>(),
             }),
             Self::Conflict { message, deployments } if !deployments.is_empty() => json!({
                 "message": message,
@@ -143,6 +160,18 @@ impl ModelError {
             other => json!({"message": other.to_string()}),
         }
     }
+}
+
+/// One entry for each path.
+fn by_path(violations: &[Violation]) -> Vec<Violation> {
+    let mut merged: Vec<Violation> = Vec::new();
+    for violation in violations {
+        match merged.iter_mut().find(|other| other.path == violation.path) {
+            Some(other) => other.errors.extend(violation.errors.iter().cloned()),
+            None => merged.push(violation.clone()),
+        }
+    }
+    merged
 }
 
 impl From<Vec<Violation>> for ModelError {

@@ -1,0 +1,1 @@
+//! What each change comes to.
