@@ -29,30 +29,66 @@ pub enum Change {
     /// POST: the app may not exist.
     CreateApp(AppUpdate),
     /// PUT and PATCH. `partial`: absent fields stay. `create`: the app may be new.
-    UpdateApp { id: PathId, update: AppUpdate, partial: bool, create: bool },
+    UpdateApp {
+        id: PathId,
+        update: AppUpdate,
+        partial: bool,
+        create: bool,
+    },
     /// The same for several, each with its id.
-    UpdateApps { updates: Vec<AppUpdate>, partial: bool, create: bool },
+    UpdateApps {
+        updates: Vec<AppUpdate>,
+        partial: bool,
+        create: bool,
+    },
     /// The app becomes what it was in a stored version.
-    RestoreApp { id: PathId, app: Arc<App> },
-    DeleteApp { id: PathId },
+    RestoreApp {
+        id: PathId,
+        app: Arc<App>,
+    },
+    DeleteApp {
+        id: PathId,
+    },
     /// Every instance is replaced though nothing changed.
-    RestartApp { id: PathId },
+    RestartApp {
+        id: PathId,
+    },
     /// The number of instances of each.
     ScaleApps(BTreeMap<PathId, u32>),
     /// POST: the group may not exist. `id` is the request's path, the update's id is relative to it.
-    CreateGroup { id: PathId, update: GroupUpdate },
+    CreateGroup {
+        id: PathId,
+        update: GroupUpdate,
+    },
     /// PUT. An update with a `version` is [`Change::RestoreGroup`].
-    UpdateGroup { id: PathId, update: GroupUpdate },
+    UpdateGroup {
+        id: PathId,
+        update: GroupUpdate,
+    },
     /// Instances of every app below, times `factor`, rounded up.
-    ScaleGroup { id: PathId, factor: f64 },
+    ScaleGroup {
+        id: PathId,
+        factor: f64,
+    },
     /// The group becomes what it was: everything below it (`groups` includes itself).
-    RestoreGroup { id: PathId, apps: Vec<Arc<App>>, groups: Vec<Arc<Group>> },
+    RestoreGroup {
+        id: PathId,
+        apps: Vec<Arc<App>>,
+        groups: Vec<Arc<Group>>,
+    },
     /// With everything in it; of the root only what is in it.
-    DeleteGroup { id: PathId },
+    DeleteGroup {
+        id: PathId,
+    },
     /// No deployment comes of it, and no new version.
-    PatchGroup { id: PathId, enforce_role: Option<bool> },
+    PatchGroup {
+        id: PathId,
+        enforce_role: Option<bool>,
+    },
     /// What the plan changed becomes what it was before; later changes of other apps stay.
-    RevertDeployment { plan: Arc<Plan> },
+    RevertDeployment {
+        plan: Arc<Plan>,
+    },
 }
 
 /// What a change does to one app.

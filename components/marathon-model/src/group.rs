@@ -213,10 +213,7 @@ fn from(group: &PathId) -> RangeFrom<PathId> {
     group.clone()..
 }
 
-fn below<'a>(
-    ids: &'a OrdSet<PathId>,
-    group: &'a PathId,
-) -> impl Iterator<Item = &'a PathId> + 'a {
+fn below<'a>(ids: &'a OrdSet<PathId>, group: &'a PathId) -> impl Iterator<Item = &'a PathId> + 'a {
     ids.range(from(group))
         .skip_while(move |id| *id == group)
         .take_while(move |id| id.is_below(group))

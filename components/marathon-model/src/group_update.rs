@@ -96,10 +96,20 @@ impl Reader {
                 group
             }),
             dependencies: self.list(fields, path, "dependencies", Self::path_id),
-            enforce_role: self.typed(fields, path, "enforceRole", "error.expected.jsboolean", Value::as_bool),
-            version: self.typed(fields, path, "version", "error.expected.date.isoformat", |value| {
-                value.as_str()?.parse().ok()
-            }),
+            enforce_role: self.typed(
+                fields,
+                path,
+                "enforceRole",
+                "error.expected.jsboolean",
+                Value::as_bool,
+            ),
+            version: self.typed(
+                fields,
+                path,
+                "version",
+                "error.expected.date.isoformat",
+                |value| value.as_str()?.parse().ok(),
+            ),
             scale_by: self.scale_by(fields, path),
         }
     }

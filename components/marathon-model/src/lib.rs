@@ -7,12 +7,16 @@
 
 pub mod app;
 pub mod change;
+mod dependencies;
 pub mod error;
 pub mod group;
 pub mod group_update;
 pub mod ids;
 pub mod path;
 pub mod plan;
+pub mod ports;
+mod roles;
+pub mod rollback;
 pub mod settings;
 pub mod timestamp;
 pub mod update;
@@ -24,7 +28,7 @@ pub use group::{Group, Root};
 pub use group_update::GroupUpdate;
 pub use ids::{InstanceId, TaskId};
 pub use path::PathId;
-pub use plan::{Action, ActionKind, Plan, Step};
+pub use plan::{Action, ActionKind, Plan, Step, StoredPlan};
 pub use settings::Settings;
 pub use timestamp::Timestamp;
 pub use update::AppUpdate;

@@ -139,7 +139,7 @@ fn kind(before: Option<&App>, after: &App) -> ActionKind {
 }
 
 impl Plan {
-    /// A plan that was made before and stored in parts.
+    /// A plan that was made before and stored in parts. [`StoredPlan`] keeps the groups too.
     pub fn restore(
         id: String,
         version: Timestamp,
@@ -147,7 +147,7 @@ impl Plan {
         changed: BTreeMap<PathId, Changed>,
     ) -> Self {
         let affected = changed.keys().cloned().collect();
-        Self { id, version, steps, changed, affected }
+        Self { id, version, steps, changed, groups_changed: BTreeMap::new(), affected }
     }
 
     /// The apps it works on; another deployment of one of them is a conflict.

@@ -37,7 +37,9 @@ mod tests {
 
     #[test]
     fn what_the_label_says() {
-        for (text, failures) in [("true", Some(3)), ("false", None), ("1", Some(1)), ("100", Some(100))] {
+        for (text, failures) in
+            [("true", Some(3)), ("false", None), ("1", Some(1)), ("100", Some(100))]
+        {
             assert_eq!(parse(text), Ok(failures), "{text}");
         }
         for bad in ["", "0", "101", "-1", "True", "yes", "1.5", "99999999999"] {

@@ -258,8 +258,7 @@ impl<'a> Draft<'a> {
                 groups_changed.insert(id, GroupChanged { before, after });
             }
         }
-        let restarted =
-            self.restarted.into_iter().filter(|id| changed.contains_key(id)).collect();
+        let restarted = self.restarted.into_iter().filter(|id| changed.contains_key(id)).collect();
         Applied { root: self.root, changed, groups_changed, restarted, created: self.created }
     }
 }

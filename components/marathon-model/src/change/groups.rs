@@ -11,8 +11,7 @@ use std::{
     sync::Arc,
 };
 
-const ENFORCE_ROLE_WITH_SERVICES: &str =
-    "enforceRole cannot be modified in a request that adds, removes or modifies services; please \
+const ENFORCE_ROLE_WITH_SERVICES: &str = "enforceRole cannot be modified in a request that adds, removes or modifies services; please \
      make these changes in separate requests.";
 
 // === impl Draft ===
@@ -74,8 +73,9 @@ impl Draft<'_> {
         check_alone(update, path, violations);
         let enforce_role = format!("{path}/enforceRole");
         if !is_top_level(id) && update.enforce_role == Some(true) {
-            let text =
-                format!("enforceRole can only be set for top-level groups, and {id} is not top-level");
+            let text = format!(
+                "enforceRole can only be set for top-level groups, and {id} is not top-level"
+            );
             violations.push(Violation::new(enforce_role, text));
         } else if let (Some(now), Some(wanted)) = (self.from.group(id), update.enforce_role)
             && services
@@ -165,12 +165,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    pub(super) fn restore_group(
-        &mut self,
-        id: &PathId,
-        apps: &[Arc<App>],
-        groups: &[Arc<Group>],
-    ) {
+    pub(super) fn restore_group(&mut self, id: &PathId, apps: &[Arc<App>], groups: &[Arc<Group>]) {
         let inside = |other: &PathId| other == id || other.is_below(id);
         let kept: BTreeSet<&PathId> =
             groups.iter().map(|group| &group.id).chain(apps.iter().map(|app| &app.id)).collect();

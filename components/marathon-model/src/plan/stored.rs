@@ -141,7 +141,8 @@ impl StoredPlan {
             changed.insert(change.id.clone(), Changed { before, after });
         }
         let groups_changed = self.groups.iter().map(StoredGroupChange::resolve).collect();
-        let steps = self.steps.iter().map(|actions| step(actions, &changed)).collect::<Result<_, _>>()?;
+        let steps =
+            self.steps.iter().map(|actions| step(actions, &changed)).collect::<Result<_, _>>()?;
         Ok(Plan {
             id: self.id.clone(),
             version: self.version,
@@ -166,7 +167,7 @@ fn step(
             _ => changed.and_then(|changed| changed.after.clone()),
         };
         let app = app.ok_or_else(|| StoredPlanError::Unchanged(stored.app.clone()))?;
-        Ok(Action { kind, app })
+        Ok::<_, StoredPlanError>(Action { kind, app })
     };
     Ok(Step { actions: actions.iter().map(action).collect::<Result<_, _>>()? })
 }
