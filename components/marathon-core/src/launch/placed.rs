@@ -1,7 +1,8 @@
 //! Where the instances of one app are, counted by the fields of its constraints.
 
-use super::Placement;
-use marathon_model::{App, InstanceId, Timestamp};
+use super::{Placement, constraint};
+use marathon_model::{App, InstanceId, Timestamp, app::Operator};
+use regex::Regex;
 use rustc_hash::FxHashMap;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,12 +10,14 @@ use std::{collections::BTreeMap, sync::Arc};
 ///
 /// Only instances of a version not older than the last change of the configuration count: a new
 /// one may go where an old one still is that it will replace.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Placed {
     since: Timestamp,
     /// A field of a constraint, and how many instances have which value.
     fields: Vec<(String, BTreeMap<Option<String>, u32>)>,
     members: FxHashMap<InstanceId, Arc<Placement>>,
+    /// Of the constraints with one, by their place in the list.
+    patterns: Vec<Option<Regex>>,
 }
 
 // === impl Placed ===
@@ -29,7 +32,12 @@ impl Placed {
             }
         }
         let since = app.version_info.last_config_change_at;
-        Self { since, fields, members: FxHashMap::default() }
+        let has_pattern = |operator| matches!(operator, Operator::Like | Operator::Unlike);
+        let pattern = |one: &marathon_model::app::Constraint| {
+            has_pattern(one.operator).then(|| constraint::pattern(one)).flatten()
+        };
+        let patterns = app.constraints.iter().map(pattern).collect();
+        Self { since, fields, members: FxHashMap::default(), patterns }
     }
 
     /// Notes an instance of that version of the app. Once is enough; twice does no harm.
@@ -53,6 +61,11 @@ impl Placed {
     /// How many instances have which value of that field.
     pub(super) fn values(&self, field: &str) -> Option<&BTreeMap<Option<String>, u32>> {
         self.fields.iter().find(|(name, _)| name == field).map(|(_, values)| values)
+    }
+
+    /// The pattern of the constraint at that place in the list; none that can be read, none.
+    pub(super) fn pattern(&self, index: usize) -> Option<&Regex> {
+        self.patterns.get(index)?.as_ref()
     }
 
     fn count(&mut self, placement: &Placement, up: bool) {
