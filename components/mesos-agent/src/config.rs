@@ -1,7 +1,12 @@
 //! What an operator can set: the flags of a Mesos agent that mean something here.
 
 use http_kit::logging::LevelControl;
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Which launcher starts executors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -232,5 +237,11 @@ impl AgentConfig {
             logging: LevelControl::default(),
             version: MESOS_VERSION.to_owned(),
         }
+    }
+
+    /// The folder of the program that runs executors.
+    #[must_use]
+    pub fn launcher_dir(&self) -> &Path {
+        self.helper.parent().unwrap_or(&self.helper)
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn of(
                 Launcher::Linux => "linux".to_owned(),
             },
         ),
-        ("launcher_dir", parent(&config.helper)),
+        ("launcher_dir", config.launcher_dir().to_string_lossy().into_owned()),
         ("logging_level", "INFO".to_owned()),
         ("master", config.master.clone()),
         (

@@ -49,6 +49,8 @@ pub(super) fn environment(
     env.set("MESOS_SLAVE_ID", agent_id);
     env.set("MESOS_DIRECTORY", launch.directory.display());
     env.set("MESOS_SANDBOX", launch.directory.display());
+    // Where this program is: tasks find what comes with it there.
+    env.set("MESOS_LAUNCHER_DIR", config.launcher_dir().display());
     env.set("MESOS_SLAVE_PID", pid);
     env.set("MESOS_AGENT_ENDPOINT", address);
     env.set("MESOS_CHECKPOINT", u8::from(launch.checkpoint));
@@ -119,7 +121,8 @@ mod tests {
     }
 
     fn get(checkpoint: bool) -> std::collections::BTreeMap<String, String> {
-        let config = AgentConfig::new("127.0.0.1:5050", "/work");
+        let mut config = AgentConfig::new("127.0.0.1:5050", "/work");
+        config.helper = "/opt/dais/bin/dais".into();
         let address = "127.0.0.1:5051".parse().unwrap();
         environment(&config, "slave(1)@127.0.0.1:5051", address, "a", &launch(checkpoint))
             .unwrap()
@@ -132,6 +135,7 @@ mod tests {
         let env = get(true);
         assert_eq!(env["PATH"], "/mine");
         assert_eq!(env["MESOS_AGENT_ENDPOINT"], "127.0.0.1:5051");
+        assert_eq!(env["MESOS_LAUNCHER_DIR"], "/opt/dais/bin");
         assert_eq!(env["MESOS_RECOVERY_TIMEOUT"], "15mins");
         assert_eq!(env["MESOS_CHECKPOINT"], "1");
         assert_eq!(env["MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"], "5secs");
