@@ -274,7 +274,7 @@ impl Parser<'_> {
         }
         let text = self.bytes.get(tag.start..self.at).unwrap_or_default();
         let text = String::from_utf8_lossy(text);
-        let end = text.rfind(|c: char| c == '{' || c == '/').unwrap_or(text.len());
+        let end = text.rfind(['{', '/']).unwrap_or(text.len());
         let text = text.get(..end).unwrap_or_default();
         text.trim_end_matches('{').to_owned()
     }
