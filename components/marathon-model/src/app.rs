@@ -324,3 +324,179 @@ pub enum UnreachableStrategy {
     Disabled,
     After { inactive_seconds: u64, expunge_seconds: u64 },
 }
+
+/// The label of an app that must never run twice, not even while it is replaced.
+const SINGLE_INSTANCE: &str = "MARATHON_SINGLE_INSTANCE_APP";
+
+// === impl App ===
+
+impl App {
+    /// Whether its tasks share the network of their hosts.
+    pub fn is_host_networked(&self) -> bool {
+        self.networks.iter().all(|network| network.mode == NetworkMode::Host)
+    }
+
+    /// Whether its instances stay where their volumes are.
+    pub fn is_resident(&self) -> bool {
+        self.volumes().any(|volume| matches!(volume.source, VolumeSource::Persistent(_)))
+    }
+
+    /// Whether it may never run twice.
+    pub fn is_single_instance(&self) -> bool {
+        self.labels.get(SINGLE_INSTANCE).is_some_and(|value| value == "true")
+    }
+
+    /// Whether its health is judged by Marathon, not by executors.
+    pub fn has_marathon_health_checks(&self) -> bool {
+        self.health_checks.iter().any(|check| !check.probe.by_executor())
+    }
+
+    /// The volumes of its container.
+    pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.container.iter().flat_map(|container| &container.volumes)
+    }
+
+    /// The mappings of ports of its container; none with host networking.
+    pub fn port_mappings(&self) -> &[PortMapping] {
+        match &self.container {
+            Some(container) if !self.is_host_networked() => &container.port_mappings,
+            _ => &[],
+        }
+    }
+
+    /// How many ports a task has: what port indices count.
+    pub fn port_count(&self) -> usize {
+        match self.port_mappings() {
+            [] => self.port_definitions.len(),
+            mappings => mappings.len(),
+        }
+    }
+
+    /// Service ports, in the order of the ports; 0 where none is assigned yet.
+    pub fn service_ports(&self) -> impl Iterator<Item = u16> {
+        let mapped = self.port_mappings().iter().map(|mapping| mapping.service_port);
+        mapped.chain(self.port_definitions.iter().map(|definition| definition.port))
+    }
+
+    /// Host ports that were asked for, in the order of the ports; none where a mapping is not
+    /// published. 0 is any.
+    pub fn host_ports(&self) -> impl Iterator<Item = Option<u16>> {
+        let mapped = self.port_mappings().iter().map(|mapping| mapping.host_port);
+        mapped.chain(self.port_definitions.iter().map(|definition| Some(definition.port)))
+    }
+
+    /// Names of ports.
+    pub fn port_names(&self) -> impl Iterator<Item = &str> {
+        let mapped = self.port_mappings().iter().map(|mapping| &mapping.name);
+        let defined = self.port_definitions.iter().map(|definition| &definition.name);
+        mapped.chain(defined).flatten().map(String::as_str)
+    }
+}
+
+/// Whether an update changes more than the number of instances: every instance is replaced.
+pub fn is_config_change(before: &App, after: &App) -> bool {
+    // Every field is named, so that a new one is not forgotten.
+    let App {
+        instances: _,
+        version: _,
+        version_info: _,
+        id,
+        cmd,
+        args,
+        cpus,
+        mem,
+        disk,
+        gpus,
+        resource_limits,
+        executor,
+        executor_resources,
+        user,
+        tty,
+        env,
+        secrets,
+        labels,
+        dependencies,
+        constraints,
+        container,
+        networks,
+        port_definitions,
+        require_ports,
+        fetch,
+        health_checks,
+        check,
+        readiness_checks,
+        backoff_seconds,
+        backoff_factor,
+        max_launch_delay_seconds,
+        upgrade_strategy,
+        task_kill_grace_period_seconds,
+        kill_selection,
+        unreachable_strategy,
+        role,
+        accepted_resource_roles,
+    } = before;
+    let same = id == &after.id
+        && cmd == &after.cmd
+        && args == &after.args
+        && cpus == &after.cpus
+        && mem == &after.mem
+        && disk == &after.disk
+        && gpus == &after.gpus
+        && resource_limits == &after.resource_limits
+        && executor == &after.executor
+        && executor_resources == &after.executor_resources
+        && user == &after.user
+        && tty == &after.tty
+        && env == &after.env
+        && secrets == &after.secrets
+        && labels == &after.labels
+        && dependencies == &after.dependencies
+        && constraints == &after.constraints
+        && container == &after.container
+        && networks == &after.networks
+        && port_definitions == &after.port_definitions
+        && require_ports == &after.require_ports
+        && fetch == &after.fetch
+        && health_checks == &after.health_checks
+        && check == &after.check
+        && readiness_checks == &after.readiness_checks
+        && backoff_seconds == &after.backoff_seconds
+        && backoff_factor == &after.backoff_factor
+        && max_launch_delay_seconds == &after.max_launch_delay_seconds
+        && upgrade_strategy == &after.upgrade_strategy
+        && task_kill_grace_period_seconds == &after.task_kill_grace_period_seconds
+        && kill_selection == &after.kill_selection
+        && unreachable_strategy == &after.unreachable_strategy
+        && role == &after.role
+        && accepted_resource_roles == &after.accepted_resource_roles;
+    !same
+}
+
+// === impl HealthProbe ===
+
+impl HealthProbe {
+    /// Whether the executor does it.
+    pub fn by_executor(&self) -> bool {
+        !matches!(self, Self::Http { .. } | Self::Tcp { .. })
+    }
+
+    /// The port it is about.
+    pub fn port(&self) -> Option<PortRef> {
+        match self {
+            Self::Http { port, .. }
+            | Self::Tcp { port }
+            | Self::MesosHttp { port, .. }
+            | Self::MesosTcp { port, .. } => Some(*port),
+            Self::Command(_) => None,
+        }
+    }
+}
+
+// === impl Network ===
+
+impl Network {
+    /// The network of the host.
+    pub fn host() -> Self {
+        Self { mode: NetworkMode::Host, name: None, labels: BTreeMap::new() }
+    }
+}

@@ -7,21 +7,26 @@
 
 pub mod app;
 pub mod change;
+pub mod constraint;
 mod dependencies;
 pub mod error;
 pub mod group;
 pub mod group_update;
 pub mod ids;
+pub mod json;
+mod normalise;
 pub mod path;
 pub mod plan;
 pub mod ports;
 mod roles;
 pub mod rollback;
+pub mod selector;
 pub mod settings;
 pub mod timestamp;
 pub mod update;
+pub mod validate;
 
-pub use app::App;
+pub use app::{App, is_config_change};
 pub use change::{Applied, Change, Changed, GroupChanged};
 pub use error::{ModelError, Violation};
 pub use group::{Group, Root};

@@ -1,6 +1,6 @@
 //! A request body that describes an app or a change of one: every field is there or not.
 
-use crate::{App, ModelError, PathId, Settings, Timestamp, Violation, app::*};
+use crate::{App, ModelError, PathId, Settings, Timestamp, Violation, app::*, normalise, validate};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed body. Legacy fields (`ports`, `uris`, `ipAddress`, ...) are already in their modern
@@ -67,23 +67,158 @@ pub struct ContainerUpdate {
 // === impl AppUpdate ===
 
 impl AppUpdate {
-    /// Reads a request's JSON; every error of its shape is collected.
-    pub fn parse(_value: &serde_json::Value) -> Result<Self, ModelError> {
-        Ok(Self::default())
+    /// The same with the id and the dependencies absolute: relative ones are so to `base`, the
+    /// group that they were written in.
+    pub fn rebase(mut self, base: &PathId) -> Result<Self, ModelError> {
+        if let Some(id) = &mut self.id {
+            *id = resolve(id, base, "/id")?.to_string();
+        }
+        for (index, dependency) in self.dependencies.iter_mut().flatten().enumerate() {
+            let path = format!("/dependencies({index})");
+            *dependency = resolve(dependency, base, &path)?.to_string();
+        }
+        Ok(self)
+    }
+
+    /// The version to roll back to, if that is what the update is. Nothing but the id may come
+    /// with it.
+    pub fn rollback(&self) -> Result<Option<Timestamp>, ModelError> {
+        if self.version.is_none() {
+            return Ok(None);
+        }
+        let alone = Self { version: self.version, id: self.id.clone(), ..Self::default() };
+        if *self == alone {
+            return Ok(self.version);
+        }
+        let text = "The 'version' field may only be combined with the 'id' field.";
+        Err(ModelError::invalid("/", text))
     }
 
     /// A new app. `id` is used instead of the update's own.
-    pub fn create(&self, _id: Option<&PathId>, _settings: &Settings) -> Result<App, ModelError> {
-        Err(ModelError::BadRequest("unknown".to_owned()))
+    pub fn create(&self, id: Option<&PathId>, settings: &Settings) -> Result<App, ModelError> {
+        self.clone().build(id, None, settings)
     }
 
     /// The app with the present fields changed.
-    pub fn merge(&self, app: &App, _settings: &Settings) -> Result<App, ModelError> {
-        Ok(app.clone())
+    pub fn merge(&self, app: &App, settings: &Settings) -> Result<App, ModelError> {
+        // Rolling back has been looked for before.
+        self.rollback()?;
+        self.clone().over(app).build(Some(&app.id), Some(app), settings)
     }
 
     /// A new app in the place of another.
     pub fn replace(&self, app: &App, settings: &Settings) -> Result<App, ModelError> {
-        self.create(Some(&app.id), settings)
+        self.clone().build(Some(&app.id), Some(app), settings)
+    }
+
+    fn build(
+        mut self,
+        id: Option<&PathId>,
+        before: Option<&App>,
+        settings: &Settings,
+    ) -> Result<App, ModelError> {
+        let id = match (id, &self.id) {
+            (Some(id), _) => id.clone(),
+            (None, Some(text)) => resolve(text, &PathId::root(), "/id")?,
+            (None, None) => {
+                let text = "'id' is undefined on object";
+                return Err(ModelError::wrong_shape(&[Violation::new("/id", text)]));
+            }
+        };
+        let mut violations = std::mem::take(&mut self.problems);
+        let mut app = normalise::assemble(self, id, settings);
+        if let Some(before) = before {
+            app.version = before.version;
+            app.version_info = before.version_info;
+        }
+        violations.extend(validate::app(&app, settings));
+        if violations.is_empty() {
+            return Ok(app);
+        }
+        Err(ModelError::Invalid(validate::grouped(violations)))
+    }
+
+    /// The update completed by an app: what is absent becomes what it is there.
+    fn over(self, app: &App) -> Self {
+        fn or<T: Clone>(given: Option<T>, old: &T) -> Option<T> {
+            given.or_else(|| Some(old.clone()))
+        }
+        // What was there only with host networking goes when the networking changes; what is
+        // unset there stays unset.
+        let host = app.is_host_networked();
+        Self {
+            id: self.id,
+            cmd: self.cmd.or_else(|| app.cmd.clone()),
+            args: or(self.args, &app.args),
+            instances: or(self.instances, &app.instances),
+            cpus: or(self.cpus, &app.cpus),
+            mem: or(self.mem, &app.mem),
+            disk: or(self.disk, &app.disk),
+            gpus: or(self.gpus, &app.gpus),
+            // The original forgets these two in a partial update, so that scaling an app would
+            // replace its instances.
+            resource_limits: self.resource_limits.or_else(|| app.resource_limits.clone()),
+            executor_resources: self.executor_resources.or_else(|| app.executor_resources.clone()),
+            executor: or(self.executor, &app.executor),
+            user: self.user.or_else(|| app.user.clone()),
+            tty: self.tty.or(app.tty),
+            env: or(self.env, &app.env),
+            secrets: or(self.secrets, &app.secrets),
+            labels: or(self.labels, &app.labels),
+            dependencies: self
+                .dependencies
+                .or_else(|| Some(app.dependencies.iter().map(PathId::to_string).collect())),
+            constraints: or(self.constraints, &app.constraints),
+            container: self.container.or_else(|| {
+                app.container.as_ref().map(|container| ContainerUpdate::of(container, host))
+            }),
+            networks: or(self.networks, &app.networks),
+            port_definitions: self
+                .port_definitions
+                .or_else(|| host.then(|| app.port_definitions.clone())),
+            require_ports: or(self.require_ports, &app.require_ports),
+            fetch: or(self.fetch, &app.fetch),
+            health_checks: or(self.health_checks, &app.health_checks),
+            check: self.check.or_else(|| app.check.clone()),
+            readiness_checks: or(self.readiness_checks, &app.readiness_checks),
+            backoff_seconds: or(self.backoff_seconds, &app.backoff_seconds),
+            backoff_factor: or(self.backoff_factor, &app.backoff_factor),
+            max_launch_delay_seconds: or(
+                self.max_launch_delay_seconds,
+                &app.max_launch_delay_seconds,
+            ),
+            upgrade_strategy: or(self.upgrade_strategy, &app.upgrade_strategy),
+            task_kill_grace_period_seconds: self
+                .task_kill_grace_period_seconds
+                .or(app.task_kill_grace_period_seconds),
+            kill_selection: or(self.kill_selection, &app.kill_selection),
+            unreachable_strategy: or(self.unreachable_strategy, &app.unreachable_strategy),
+            role: or(self.role, &app.role),
+            accepted_resource_roles: self
+                .accepted_resource_roles
+                .or_else(|| app.accepted_resource_roles.clone()),
+            version: None,
+            problems: self.problems,
+        }
+    }
+}
+
+fn resolve(text: &str, base: &PathId, path: &str) -> Result<PathId, ModelError> {
+    PathId::resolve(text, base).map_err(|error| ModelError::invalid(path, error.to_string()))
+}
+
+// === impl ContainerUpdate ===
+
+impl ContainerUpdate {
+    /// A container as an update that says the same. With host networking nothing is known of
+    /// port mappings.
+    fn of(container: &Container, host: bool) -> Self {
+        Self {
+            kind: container.kind,
+            docker: container.docker.clone(),
+            volumes: container.volumes.clone(),
+            port_mappings: (!host).then(|| container.port_mappings.clone()),
+            linux_info: container.linux_info.clone(),
+        }
     }
 }
