@@ -1,7 +1,21 @@
 //! The package service, in Cosmos's API: repositories, install, update, uninstall.
 //!
+//! 1. [`start`] runs it on a port. `http` negotiates media types and finds the endpoint,
+//!    `handlers` answer.
+//! 2. `repositories` keeps the documents of all repositories: on disk, looked at again in the
+//!    background, so that a query never waits for the network and a repository that is away
+//!    or broken takes nothing down.
+//! 3. What is installed is known by the labels of Marathon's apps alone; in the cluster's state
+//!    are the list of repositories and the uninstalls under way.
+//!
 //! It is not: a renderer (that is `universe`) or an orchestrator (that is Marathon, spoken to over
 //! its public API).
 #![forbid(unsafe_code)]
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod config;
+mod run;
+
+pub use config::Config;
+pub use run::{CosmosError, Running, start};
