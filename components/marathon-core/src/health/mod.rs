@@ -6,6 +6,8 @@
 mod monitor;
 mod readiness;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use monitor::{Monitor, Verdict};
 pub use readiness::Readiness;

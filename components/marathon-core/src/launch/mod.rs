@@ -22,6 +22,13 @@ mod settings;
 mod task;
 mod victims;
 
+#[cfg(test)]
+mod task_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use attribute::{Attribute, AttributeKind};
 pub use fit::{Launch, LaunchRequest, fit};
 pub use foresee::{KnownAgent, could_ever_fit};

@@ -139,3 +139,67 @@ fn next(groups: &[Groups]) -> Option<usize> {
     let good = |at: &&usize| groups.iter().all(|groups| groups.is_in_a_largest(**at));
     members.iter().take(256).find(good).or_else(|| members.first()).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::testing::{app, constraint, instance, offer, remaining};
+    use marathon_model::Timestamp;
+
+    fn running(app: &App, number: u128, host: &str, rack: &str) -> Arc<Instance> {
+        let spec = Arc::new(app.clone());
+        let mut one = Instance::scheduled(instance(app, number), spec, Timestamp(0));
+        let rack = format!("rack:{rack}");
+        one.placement = Some(remaining(&offer(host, "cpus:1", &rack)).offer().placement.clone());
+        one.condition = Condition::Running;
+        one.started_at = Some(Timestamp(u64::try_from(number).unwrap()));
+        Arc::new(one)
+    }
+
+    fn numbers(victims: &[Arc<Instance>]) -> Vec<u64> {
+        victims.iter().map(|one| one.started_at.unwrap().0).collect()
+    }
+
+    #[test]
+    fn by_age_as_the_app_says() {
+        let mut app = app();
+        let all: Vec<_> = (1..=4).map(|number| running(&app, number, "a", "r")).collect();
+        assert_eq!(numbers(&victims(&app, &all, 2)), [4, 3]);
+        app.kill_selection = KillSelection::OldestFirst;
+        assert_eq!(numbers(&victims(&app, &all, 2)), [1, 2]);
+        assert_eq!(victims(&app, &all, 9).len(), 4);
+        assert!(victims(&app, &all, 0).is_empty());
+    }
+
+    #[test]
+    fn who_was_asked_goes_first_then_who_does_not_run() {
+        let app = app();
+        let mut all: Vec<_> = (1..=6).map(|number| running(&app, number, "a", "r")).collect();
+        let mut set = |at: usize, condition, goal| {
+            let one = Arc::make_mut(&mut all[at]);
+            (one.condition, one.goal) = (condition, goal);
+        };
+        set(0, Condition::Killing, Goal::Decommissioned);
+        set(1, Condition::Starting, Goal::Running);
+        set(2, Condition::Staging, Goal::Running);
+        set(3, Condition::Unreachable, Goal::Running);
+        assert_eq!(numbers(&victims(&app, &all, 6)), [1, 4, 3, 2, 6, 5]);
+    }
+
+    #[test]
+    fn groups_stay_even() {
+        let mut app = app();
+        app.constraints = vec![constraint("rack", Operator::GroupBy, Some("2"))];
+        // Five on r1, two on r2; the youngest are on r2.
+        let racks = ["r1", "r1", "r1", "r1", "r1", "r2", "r2"];
+        let all: Vec<_> = racks
+            .iter()
+            .zip(1..)
+            .map(|(rack, number)| running(&app, number, &format!("h{number}"), rack))
+            .collect();
+        assert_eq!(numbers(&victims(&app, &all, 3)), [5, 4, 3]);
+        assert_eq!(numbers(&victims(&app, &all, 5)), [5, 4, 3, 7, 2]);
+        app.constraints.push(constraint("hostname", Operator::GroupBy, None));
+        assert_eq!(victims(&app, &all, 6).len(), 6);
+    }
+}
