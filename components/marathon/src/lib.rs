@@ -8,6 +8,7 @@
 pub mod config;
 pub mod events;
 pub mod handle;
+pub mod store;
 
 pub use config::Config;
 pub use handle::{Handle, Inbox, Info};

@@ -1,0 +1,1 @@
+//! The store on a real embedded state, whole and cut short.
