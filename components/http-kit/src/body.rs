@@ -36,13 +36,29 @@ pub enum Body {
     Stream(mpsc::Receiver<Bytes>),
     /// Pieces whose total length is known, so that `Content-Length` can be sent.
     Sized { pieces: mpsc::Receiver<Bytes>, remaining: u64 },
+    /// Pieces that are made when they are asked for.
+    Pulled(Pulled),
     /// What a client sent us.
     Incoming(hyper::body::Incoming),
     /// Any other body.
     Boxed(axum::body::Body),
 }
 
+/// Makes the pieces of a body, see [`Body::pulled`].
+pub struct Pulled {
+    next: Box<dyn FnMut() -> Option<Bytes> + Send>,
+    /// Whether others had a turn since the last piece.
+    rested: bool,
+}
+
 impl Body {
+    /// A body whose pieces `next` makes, each when the client has room for it, until it gives
+    /// none. Making one must not take long: it happens on the runtime's threads, which do other
+    /// work between two pieces.
+    pub fn pulled(next: impl FnMut() -> Option<Bytes> + Send + 'static) -> Body {
+        Body::Pulled(Pulled { next: Box::new(next), rested: true })
+    }
+
     /// A streamed body and the sender of its pieces.
     pub fn channel(capacity: usize) -> (mpsc::Sender<Bytes>, Body) {
         let (tx, rx) = mpsc::channel(capacity.max(1));
@@ -70,6 +86,7 @@ impl std::fmt::Debug for Body {
             Body::Full(_) => "Full",
             Body::Stream(_) => "Stream",
             Body::Sized { .. } => "Sized",
+            Body::Pulled(_) => "Pulled",
             Body::Incoming(_) => "Incoming",
             Body::Boxed(_) => "Boxed",
         };
@@ -121,6 +138,18 @@ fn sized_piece(piece: Option<Bytes>, remaining: &mut u64) -> Piece {
     }
 }
 
+impl Pulled {
+    /// The next piece; before it, once, a turn for others.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        if !std::mem::replace(&mut self.rested, false) {
+            self.rested = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready((self.next)().map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
@@ -140,6 +169,7 @@ impl HttpBody for Body {
                 }
                 pieces.poll_recv(cx).map(|p| sized_piece(p, remaining))
             }
+            Body::Pulled(pulled) => pulled.poll(cx),
             Body::Incoming(inner) => Pin::new(inner).poll_frame(cx).map(foreign),
             Body::Boxed(inner) => Pin::new(inner).poll_frame(cx).map(foreign),
         }
@@ -149,7 +179,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
-            Body::Stream(_) => false,
+            Body::Stream(_) | Body::Pulled(_) => false,
             Body::Sized { remaining, .. } => *remaining == 0,
             Body::Incoming(inner) => inner.is_end_stream(),
             Body::Boxed(inner) => inner.is_end_stream(),
@@ -160,7 +190,7 @@ impl HttpBody for Body {
         match self {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Stream(_) => SizeHint::default(),
+            Body::Stream(_) | Body::Pulled(_) => SizeHint::default(),
             Body::Sized { remaining, .. } => SizeHint::with_exact(*remaining),
             Body::Incoming(inner) => inner.size_hint(),
             Body::Boxed(inner) => inner.size_hint(),
@@ -220,6 +250,16 @@ mod tests {
         drop(tx);
         let body = Body::Sized { pieces: rx, remaining: 7 };
         assert_eq!(body.collect_all().await.unwrap(), "hello w");
+    }
+
+    #[tokio::test]
+    async fn pieces_are_pulled_until_there_are_none() {
+        let mut left = 3_u8;
+        let body = Body::pulled(move || {
+            left = left.checked_sub(1)?;
+            Some(Bytes::from(vec![b'a' + left]))
+        });
+        assert_eq!(body.collect_all().await.unwrap(), "cba");
     }
 
     #[tokio::test]

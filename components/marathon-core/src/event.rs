@@ -24,6 +24,14 @@ pub enum EventKind {
         uri: String,
         app: Arc<App>,
     },
+    /// Of the HTTP layer: somebody follows the events.
+    StreamAttached {
+        remote: String,
+    },
+    /// Of the HTTP layer: and does no longer.
+    StreamDetached {
+        remote: String,
+    },
     SchedulerRegistered {
         framework_id: String,
         master: String,
@@ -163,6 +171,8 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ApiPost { .. } => "api_post_event",
+            Self::StreamAttached { .. } => "event_stream_attached",
+            Self::StreamDetached { .. } => "event_stream_detached",
             Self::SchedulerRegistered { .. } => "scheduler_registered_event",
             Self::SchedulerReregistered { .. } => "scheduler_reregistered_event",
             Self::SchedulerDisconnected => "scheduler_disconnected_event",
