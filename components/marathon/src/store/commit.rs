@@ -22,7 +22,7 @@ const FORGOTTEN_AT_ONCE: usize = 16;
 
 /// The one that writes. It knows what is stored as far as the next write depends on it.
 #[derive(Debug)]
-pub(super) struct Committer {
+pub struct Committer {
     pub(super) state: Arc<dyn ClusterState>,
     /// Versions kept of each app and of the root.
     pub(super) max_versions: usize,
@@ -185,8 +185,12 @@ impl<T: Versioned> Objects<T> {
 // === impl Committer ===
 
 impl Committer {
-    /// See [`super::Store::commit`].
-    pub(super) async fn commit(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+    /// Writes all of `writes` durably, in one transaction where the limits of the state allow
+    /// it. A crash in between leaves either all changes of apps, groups, versions and
+    /// deployments or none of them; instances follow, each on its own.
+    ///
+    /// After an error, or when dropped before the end, what happened is unknown: load anew.
+    pub async fn commit(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         for key in std::mem::take(&mut self.useless) {
             batch.delete_apart(key);

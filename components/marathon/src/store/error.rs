@@ -10,9 +10,6 @@ pub enum StoreError {
     State(#[from] StateError),
     #[error("'{key}' holds something that cannot be read: {reason}")]
     Corrupt { key: String, reason: String },
-    /// The last write failed, or nothing was read yet.
-    #[error("the state has to be loaded before it is written")]
-    NotLoaded,
     #[error("a task of the store failed: {0}")]
     Task(String),
 }

@@ -5,7 +5,7 @@
 //! 2. A version of the root is one small key. A group as it was at a version is put together
 //!    from the latest version of each app that is not later.
 //! 3. What belongs together is written all or not at all, however large it is (`batch`).
-//! 4. One commits at a time; anybody may read.
+//! 4. Only [`Committer`] writes, and there is one; anybody may read through [`Store`].
 //!
 //! It is not: a cache. Readers of the present look at the orchestrator's view.
 
@@ -19,53 +19,31 @@ mod load;
 mod tests;
 mod versions;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cluster_state::ClusterState;
-use marathon_core::{Recovered, Write};
+use marathon_core::Recovered;
 
-use commit::Committer;
+pub use commit::Committer;
 pub use error::StoreError;
 
 /// The way to what is stored; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     state: Arc<dyn ClusterState>,
-    /// Versions kept of each app and of the root.
-    max_versions: usize,
-    /// There after a load, and until a write fails.
-    committer: Arc<Mutex<Option<Committer>>>,
 }
 
 impl Store {
     /// What is stored in `state`.
-    pub fn new(state: Arc<dyn ClusterState>, max_versions: usize) -> Self {
-        Self { state, max_versions, committer: Arc::default() }
+    pub fn new(state: Arc<dyn ClusterState>) -> Self {
+        Self { state }
     }
 
-    /// Reads everything back and finishes what a crash interrupted.
-    pub async fn load(&self) -> Result<Recovered, StoreError> {
-        self.replace(None);
-        let (recovered, committer) = load::load(self.state.clone(), self.max_versions).await?;
-        self.replace(Some(committer));
-        Ok(recovered)
-    }
-
-    /// Writes all of `writes` durably, in one transaction where the limits of the state allow
-    /// it. A crash in between leaves either all changes of apps, groups, versions and
-    /// deployments or none of them; instances follow, each on its own.
+    /// Reads everything back and finishes what a crash interrupted. `max_versions` of each app,
+    /// and of the root, are kept from now on.
     ///
-    /// One at a time. After an error, or when dropped before the end, what happened is unknown
-    /// and everything has to be loaded anew.
-    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let mut committer = self.replace(None).ok_or(StoreError::NotLoaded)?;
-        committer.commit(writes).await?;
-        self.replace(Some(committer));
-        Ok(())
-    }
-
-    fn replace(&self, committer: Option<Committer>) -> Option<Committer> {
-        let mut place = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut place, committer)
+    /// There must be one writer only: an earlier [`Committer`] must not be used any more.
+    pub async fn load(&self, max_versions: usize) -> Result<(Recovered, Committer), StoreError> {
+        load::load(self.state.clone(), max_versions).await
     }
 }
