@@ -7,8 +7,6 @@ mod revert;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use draft::same_config;
-
 use crate::{
     App, ModelError, PathId, Timestamp,
     group::{Group, Root},

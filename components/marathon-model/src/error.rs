@@ -1,6 +1,6 @@
 //! Why a request is refused, with the status and the body the original answers.
 
-use crate::{PathId, Timestamp};
+use crate::{PathId, Timestamp, validate::grouped};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -151,7 +151,7 @@ impl ModelError {
             }
             Self::Invalid(violations) => json!({
                 "message": "Object is not valid",
-                "details": by_path(violations).iter().map(Violation::json).collect::<Value>(),
+                "details": grouped(violations.clone()).iter().map(Violation::json).collect::<Value>(),
             }),
             Self::Conflict { message, deployments } if !deployments.is_empty() => json!({
                 "message": message,
@@ -160,18 +160,6 @@ impl ModelError {
             other => json!({"message": other.to_string()}),
         }
     }
-}
-
-/// One entry for each path.
-fn by_path(violations: &[Violation]) -> Vec<Violation> {
-    let mut merged: Vec<Violation> = Vec::new();
-    for violation in violations {
-        match merged.iter_mut().find(|other| other.path == violation.path) {
-            Some(other) => other.errors.extend(violation.errors.iter().cloned()),
-            None => merged.push(violation.clone()),
-        }
-    }
-    merged
 }
 
 impl From<Vec<Violation>> for ModelError {

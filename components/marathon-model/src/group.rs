@@ -3,10 +3,7 @@
 //! A clone costs nothing and a change costs what it changes, however many apps there are: beside
 //! the maps there are indexes of what a change has to look up.
 
-use crate::{
-    App, PathId, Timestamp,
-    ports::{ServicePorts, service_ports},
-};
+use crate::{App, PathId, Timestamp, ports::ServicePorts};
 use imbl::{OrdMap, OrdSet};
 use std::{collections::BTreeSet, ops::RangeFrom, sync::Arc};
 
@@ -122,6 +119,7 @@ impl Root {
             .range(from(group))
             .skip_while(move |(id, _)| *id == group)
             .take_while(move |(id, _)| id.is_below(group))
+            .inspect(|_| self.count_work(1))
             .map(|(_, app)| app)
     }
 
@@ -134,6 +132,7 @@ impl Root {
             .range(from(group))
             .skip_while(move |(id, _)| *id == group)
             .take_while(move |(id, _)| id.is_below(group))
+            .inspect(|_| self.count_work(1))
             .map(|(_, group)| group)
     }
 
@@ -162,7 +161,7 @@ impl Root {
     pub(crate) fn put_app(&mut self, app: Arc<App>) {
         self.count_work(1);
         self.remove_app(&app.id);
-        for port in service_ports(&app) {
+        for port in app.service_ports() {
             self.service_ports.take(port);
         }
         if !app.dependencies.is_empty() {
@@ -173,7 +172,7 @@ impl Root {
 
     pub(crate) fn remove_app(&mut self, id: &PathId) {
         let Some(app) = self.apps.remove(id) else { return };
-        for port in service_ports(&app) {
+        for port in app.service_ports() {
             self.service_ports.release(port);
         }
         self.dependent_apps.remove(id);
@@ -233,6 +232,12 @@ pub(crate) mod work {
     impl super::Root {
         pub(crate) fn count_work(&self, amount: u64) {
             WORK.set(WORK.get() + amount);
+        }
+
+        pub(crate) fn same_indexes(&self, other: &Self) -> bool {
+            self.dependent_apps == other.dependent_apps
+                && self.dependent_groups == other.dependent_groups
+                && self.service_ports == other.service_ports
         }
     }
 }

@@ -90,9 +90,7 @@ impl Reader {
             apps: self.list(fields, path, "apps", |reader, value, path| reader.app(value, path)),
             groups: self.list(fields, path, "groups", |reader, value, path| {
                 let group = reader.group(value, path, depth + 1);
-                if group.id.is_none() {
-                    reader.wrong(&format!("{path}/id"), "error.path.missing");
-                }
+                reader.needs_id(group.id.is_some(), value, path);
                 group
             }),
             dependencies: self.list(fields, path, "dependencies", Self::path_id),
@@ -117,15 +115,20 @@ impl Reader {
     fn app(&mut self, value: &Value, path: &str) -> AppUpdate {
         match AppUpdate::parse(value) {
             Ok(update) => {
-                if update.id.is_none() {
-                    self.wrong(&format!("{path}/id"), "error.path.missing");
-                }
+                self.needs_id(update.id.is_some(), value, path);
                 update
             }
             Err(error) => {
                 self.violations.extend(error.violations().into_iter().map(|v| v.below(path)));
                 AppUpdate::default()
             }
+        }
+    }
+
+    /// Only the outermost object may do without: the request's path is its id.
+    fn needs_id(&mut self, has_one: bool, value: &Value, path: &str) {
+        if !has_one && value.is_object() {
+            self.wrong(&format!("{path}/id"), &format!("'id' is undefined on object: {value}"));
         }
     }
 

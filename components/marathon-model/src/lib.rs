@@ -13,6 +13,7 @@ pub mod error;
 pub mod group;
 pub mod group_update;
 pub mod ids;
+pub mod impact;
 pub mod json;
 mod normalise;
 pub mod path;
@@ -22,6 +23,8 @@ mod roles;
 pub mod rollback;
 pub mod selector;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 pub mod timestamp;
 pub mod update;
 pub mod validate;

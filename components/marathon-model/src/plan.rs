@@ -8,7 +8,8 @@ pub use stored::{StoredPlan, StoredPlanError};
 
 use crate::{
     App, PathId, Timestamp,
-    change::{Applied, Changed, GroupChanged, same_config},
+    app::is_config_change,
+    change::{Applied, Changed, GroupChanged},
     dependencies::Classes,
 };
 use serde_json::{Value, json};
@@ -130,7 +131,7 @@ fn levels(applied: &Applied) -> impl Iterator<Item = Step> {
 
 fn kind(before: Option<&App>, after: &App) -> ActionKind {
     let only_scaled =
-        |before: &App| before.instances != after.instances && same_config(before, after);
+        |before: &App| before.instances != after.instances && !is_config_change(before, after);
     match before {
         None => ActionKind::Scale,
         Some(before) if after.instances == 0 || only_scaled(before) => ActionKind::Scale,

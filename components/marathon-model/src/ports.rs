@@ -1,6 +1,6 @@
 //! Which service ports are in use, and the lowest that is not.
 
-use crate::{App, app::NetworkMode};
+use crate::App;
 use imbl::OrdMap;
 
 /// Service ports of all apps. Persistent: a clone costs nothing, a change the logarithm.
@@ -76,42 +76,13 @@ impl ServicePorts {
     }
 }
 
-/// The service ports of an app, 0 where one is yet to be assigned.
-pub fn service_ports(app: &App) -> Vec<u16> {
-    match mappings(app) {
-        Some(mappings) => mappings.iter().map(|mapping| mapping.service_port).collect(),
-        None => app.port_definitions.iter().map(|definition| definition.port).collect(),
-    }
-}
-
-/// The host ports an app asks for; 0 for any.
-pub fn host_ports(app: &App) -> Vec<u16> {
-    match mappings(app) {
-        Some(mappings) => mappings.iter().filter_map(|mapping| mapping.host_port).collect(),
-        None => app.port_definitions.iter().map(|definition| definition.port).collect(),
-    }
-}
-
-fn mappings(app: &App) -> Option<&[crate::app::PortMapping]> {
-    let container = app.container.as_ref().filter(|_| !host_mode(app))?;
-    (!container.port_mappings.is_empty()).then_some(&container.port_mappings)
-}
-
-fn host_mode(app: &App) -> bool {
-    app.networks.iter().any(|network| network.mode == NetworkMode::Host)
-}
-
-/// Gives the app these service ports, in the order of [`service_ports`].
+/// Gives the app these service ports, in the order of [`App::service_ports`].
 pub(crate) fn set_service_ports(app: &mut App, ports: &[u16]) {
-    if mappings(app).is_some() {
-        let mappings = app.container.iter_mut().flat_map(|c| &mut c.port_mappings);
-        for (mapping, port) in mappings.zip(ports) {
-            mapping.service_port = *port;
-        }
-        return;
-    }
-    for (definition, port) in app.port_definitions.iter_mut().zip(ports) {
-        definition.port = *port;
+    let mappings = app.container.iter_mut().flat_map(|container| &mut container.port_mappings);
+    let mappings = mappings.map(|mapping| &mut mapping.service_port);
+    let definitions = app.port_definitions.iter_mut().map(|definition| &mut definition.port);
+    for (place, port) in mappings.chain(definitions).zip(ports) {
+        *place = *port;
     }
 }
 

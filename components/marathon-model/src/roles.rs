@@ -48,7 +48,7 @@ impl Roles {
             let text = format!("got {got}, expected one of: [{valid}]");
             violations.push(Violation::new("/role", text));
         }
-        if is_resident(app) {
+        if app.is_resident() {
             self.check_resident(app, force, &mut violations);
         }
         if violations.is_empty() { Ok(()) } else { Err(violations.into()) }
@@ -78,11 +78,7 @@ impl Settings {
     }
 }
 
-/// Whether an app has volumes that outlive its instances.
-pub(crate) fn is_resident(app: &App) -> bool {
-    persistent_volumes(app).next().is_some()
-}
-
+/// Volumes that outlive the instances.
 pub(crate) fn persistent_volumes(app: &App) -> impl Iterator<Item = &crate::app::Volume> {
     app.container
         .iter()

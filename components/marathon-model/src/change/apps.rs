@@ -69,8 +69,15 @@ impl Draft<'_> {
     pub(super) fn scale_apps(&mut self, to: &BTreeMap<PathId, u32>) -> Result<(), ModelError> {
         for (id, instances) in to {
             let app = self.from.app(id).ok_or_else(|| ModelError::no_app(id, None))?;
-            self.put_app(App { instances: *instances, ..App::clone(app) });
+            self.scale(app, *instances)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn scale(&mut self, app: &App, instances: u32) -> Result<(), ModelError> {
+        let app = App { instances, ..app.clone() };
+        self.check_app(&app)?;
+        self.put_app(app);
         Ok(())
     }
 

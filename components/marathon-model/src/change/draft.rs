@@ -3,11 +3,11 @@
 use super::{Applied, Changed, GroupChanged};
 use crate::{
     App, ModelError, PathId, Timestamp, Violation,
-    app::VersionInfo,
+    app::{VersionInfo, is_config_change},
     dependencies::Classes,
     group::{Group, Root},
-    ports::{host_ports, service_ports, set_service_ports},
-    roles::{is_resident, persistent_volumes},
+    ports::set_service_ports,
+    roles::persistent_volumes,
     rollback,
     settings::Settings,
 };
@@ -113,6 +113,16 @@ impl<'a> Draft<'a> {
         self.into_applied()
     }
 
+    /// Checks an app that no request described, such as one that is only scaled.
+    pub(super) fn check_app(&self, app: &App) -> Result<(), ModelError> {
+        let violations = crate::validate::app(app, self.settings);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let below = format!("/apps/{}", app.id);
+        Err(violations.into_iter().map(|v| v.below(&below)).collect::<Vec<_>>().into())
+    }
+
     /// Assigns ports and versions, and checks what the change touched against everything else.
     pub(super) fn finish(mut self) -> Result<Applied, ModelError> {
         self.assign_ports()?;
@@ -128,20 +138,18 @@ impl<'a> Draft<'a> {
     fn assign_ports(&mut self) -> Result<(), ModelError> {
         let mut used = self.root.service_ports().clone();
         for before in self.apps.iter().filter_map(|id| self.from.app(id)) {
-            service_ports(before).into_iter().for_each(|port| used.take(port));
+            before.service_ports().for_each(|port| used.take(port));
         }
         let (min, max) = (self.settings.local_port_min, self.settings.local_port_max);
         for id in &self.apps {
             let Some(app) = self.root.app(id) else { continue };
-            let mut ports = service_ports(app);
+            let mut ports: Vec<u16> = app.service_ports().collect();
             if !ports.contains(&0) {
                 continue;
             }
-            let before = self.from.app(id).map(|app| service_ports(app)).unwrap_or_default();
-            let kept: Vec<u16> = before
-                .into_iter()
-                .filter(|port| (min..=max).contains(port) && !ports.contains(port))
-                .collect();
+            let before = self.from.app(id).into_iter().flat_map(|app| app.service_ports());
+            let kept: Vec<u16> =
+                before.filter(|port| (min..=max).contains(port) && !ports.contains(port)).collect();
             let mut kept = kept.into_iter();
             for port in ports.iter_mut().filter(|port| **port == 0) {
                 let free = kept.next().or_else(|| used.lowest_free(min, max));
@@ -184,7 +192,7 @@ impl<'a> Draft<'a> {
         let now = self.version;
         let new = VersionInfo { last_scaling_at: now, last_config_change_at: now };
         let Some(before) = before else { return Some(new) };
-        if !same_config(before, app) {
+        if is_config_change(before, app) {
             Some(new)
         } else if before.instances != app.instances {
             Some(VersionInfo { last_scaling_at: now, ..before.version_info })
@@ -267,20 +275,9 @@ fn exhausted(min: u16, max: u16) -> ModelError {
     ModelError::Unprocessable(format!("All ports in the range [{min}-{max}) are already in use"))
 }
 
-/// Whether two apps differ at most in their number of instances (and version).
-pub(crate) fn same_config(one: &App, other: &App) -> bool {
-    let like_one = App {
-        instances: one.instances,
-        version: one.version,
-        version_info: one.version_info,
-        ..other.clone()
-    };
-    *one == like_one
-}
-
 /// What may not change where there are persistent volumes.
 fn resident_violations(before: &App, app: &App) -> Vec<Violation> {
-    if !is_resident(before) && !is_resident(app) {
+    if !before.is_resident() && !app.is_resident() {
         return Vec::new();
     }
     const RESOURCES: &str = "Services with persistent volumes configured may not change resource \
@@ -291,7 +288,7 @@ fn resident_violations(before: &App, app: &App) -> Vec<Violation> {
     let volumes = |app: &App| -> BTreeMap<String, crate::app::Volume> {
         persistent_volumes(app).map(|v| (v.container_path.clone(), v.clone())).collect()
     };
-    let ports = |app: &App| host_ports(app).into_iter().collect::<BTreeSet<u16>>();
+    let ports = |app: &App| app.host_ports().flatten().collect::<BTreeSet<u16>>();
     let rules = [
         ("/", volumes(before) == volumes(app), "Persistent volumes can not be changed!"),
         ("/cpus", before.cpus == app.cpus, RESOURCES),

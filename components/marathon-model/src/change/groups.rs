@@ -160,7 +160,7 @@ impl Draft<'_> {
             let instances = (f64::from(app.instances) * factor).ceil().min(f64::from(i32::MAX));
             // In range and whole.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            self.put_app(App { instances: instances as u32, ..App::clone(&app) });
+            self.scale(&app, instances as u32)?;
         }
         Ok(())
     }
