@@ -22,17 +22,22 @@ enum Command {
     Up(up::Arguments),
     /// Run one component as a process of its own.
     ///
-    /// The flags are those of Mesos: `--name=value`, or MESOS_NAME in the environment.
+    /// The flags are those of the original: `--name=value`, or MESOS_NAME (MARATHON_NAME) in the
+    /// environment.
     /// `dais run master --help` lists them.
     #[command(
         disable_help_flag = true,
-        override_usage = "dais run <master|agent> [--flag=value]..."
+        override_usage = "dais run <master|agent|marathon|cosmos> [--flag=value]..."
     )]
     Run {
-        /// `master` or `agent`, then its flags.
+        /// `master`, `agent`, `marathon` or `cosmos`, then its flags.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMPONENT")]
         arguments: Vec<String>,
     },
+    /// Serve a greeting over HTTP: the service of the package hello-world.
+    ///
+    /// Told by the environment: PORT0 (8000), HELLO_NAME, HELLO_VERSION, HELLO_LISTEN.
+    HelloWorld,
     /// Run tasks from the command line.
     #[command(subcommand)]
     Task(Task),
@@ -49,6 +54,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Up(arguments) => on(Builder::new_multi_thread(), up::run(arguments)),
         Command::Run { arguments } => component::run(&arguments),
+        Command::HelloWorld => on(Builder::new_current_thread(), hello_world()),
         Command::Task(Task::Run(arguments)) => {
             on(Builder::new_current_thread(), task::run(*arguments))
         }
@@ -57,6 +63,12 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("dais: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+async fn hello_world() -> anyhow::Result<ExitCode> {
+    let settings = hello_world::Settings::from_environment(|name| std::env::var(name).ok())?;
+    hello_world::run(settings).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `work` on a runtime made by `builder`.

@@ -12,6 +12,7 @@ mod component;
 mod logging;
 mod task;
 mod up;
+mod user;
 
 use mesos_containerizer::init::Applet;
 use std::{env, process::ExitCode};

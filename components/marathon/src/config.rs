@@ -6,7 +6,7 @@ use std::{
 };
 
 use marathon_core::Config as CoreConfig;
-use marathon_model::settings::NewGroupEnforceRole;
+use marathon_model::settings::{AcceptedRoles, NewGroupEnforceRole};
 use serde_json::{Value, json};
 
 /// Flags of the service. Those that decide what an app may be, and how instances are launched,
@@ -147,6 +147,23 @@ impl Default for Shown {
 }
 
 impl Config {
+    /// What the core is told. Flags that decide both what apps are and how they are launched
+    /// stand in `core.model`.
+    pub(crate) fn for_core(&self, seed: u64) -> CoreConfig {
+        let mut core = CoreConfig { seed, ..self.core.clone() };
+        let (model, launch) = (&core.model, &mut core.launch);
+        let only = |role: &str| Some(BTreeSet::from([role.to_owned()]));
+        launch.default_accepted_resource_roles = match model.default_accepted_resource_roles {
+            AcceptedRoles::Any => None,
+            AcceptedRoles::Reserved => only(&model.mesos_role),
+            AcceptedRoles::Unreserved => only("*"),
+        };
+        launch.env_vars_prefix.clone_from(&model.env_vars_prefix);
+        launch.mesos_bridge_name.clone_from(&model.mesos_bridge_name);
+        launch.executor.clone_from(&model.executor);
+        core
+    }
+
     /// `marathon_config` of `/v2/info`: exactly these keys, since strict clients refuse others.
     /// `leader_ui` is the leading master's page; `hostname` how others reach this service.
     pub fn marathon_config(&self, hostname: &str, leader_ui: Option<&str>) -> Value {

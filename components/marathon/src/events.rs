@@ -7,16 +7,15 @@ use std::sync::{
 use marathon_core::Event;
 use tokio::sync::mpsc;
 
-/// How many events may wait for a subscriber. One batch may be larger: that ten thousand
-/// instances change at once is nobody's slowness.
-const WAITING: usize = 1024;
-
 /// What happened together.
 pub type Batch = Arc<[Event]>;
 
 /// All subscribers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
+    /// How many events may wait for one of them. One batch may be larger: that ten thousand
+    /// instances change at once is nobody's slowness.
+    limit: usize,
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
@@ -36,10 +35,15 @@ struct Subscriber {
 // === impl Events ===
 
 impl Events {
+    /// Cuts off who lags by more than `limit` events.
+    pub fn new(limit: usize) -> Self {
+        Self { limit: limit.clamp(1, 1 << 20), subscribers: Mutex::default() }
+    }
+
     /// Follows everything from now on.
     pub fn subscribe(&self) -> Subscription {
         // A batch has one event at least, so this many batches are enough.
-        let (sender, batches) = mpsc::channel(WAITING);
+        let (sender, batches) = mpsc::channel(self.limit + 1);
         let waiting = Arc::new(AtomicUsize::new(0));
         self.lock().push(Subscriber { batches: sender, waiting: waiting.clone() });
         Subscription { batches, waiting }
@@ -55,7 +59,7 @@ impl Events {
             return;
         }
         let batch: Batch = events.into();
-        subscribers.retain(|subscriber| subscriber.push(&batch));
+        subscribers.retain(|subscriber| subscriber.push(&batch, self.limit));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
@@ -68,8 +72,8 @@ impl Events {
 
 impl Subscriber {
     /// False when it is gone, or so far behind that it must be cut off.
-    fn push(&self, batch: &Batch) -> bool {
-        if self.waiting.load(Ordering::Relaxed) > WAITING {
+    fn push(&self, batch: &Batch, limit: usize) -> bool {
+        if self.waiting.load(Ordering::Relaxed) > limit {
             return false;
         }
         self.waiting.fetch_add(batch.len(), Ordering::Relaxed);
@@ -85,5 +89,27 @@ impl Subscription {
         let batch = self.batches.recv().await?;
         self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         Some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marathon_core::EventKind;
+
+    fn event() -> Event {
+        Event { at: Default::default(), kind: EventKind::SchedulerDisconnected }
+    }
+
+    #[tokio::test]
+    async fn one_batch_may_be_large_but_nobody_may_lag() {
+        let events = Events::new(4);
+        let (mut reader, mut sleeper) = (events.subscribe(), events.subscribe());
+        events.publish(vec![event(); 10]);
+        assert_eq!(reader.next().await.map(|batch| batch.len()), Some(10));
+        events.publish(vec![event()]);
+        assert_eq!(reader.next().await.map(|batch| batch.len()), Some(1));
+        assert_eq!(sleeper.next().await.map(|batch| batch.len()), Some(10));
+        assert!(sleeper.next().await.is_none(), "cut off");
     }
 }

@@ -8,13 +8,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use cluster_state::ClusterState;
 use marathon_core::{Command, Event, Refusal, Reply, View};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     config::Config,
     events::{Events, Subscription},
+    store::Store,
 };
 
 /// How many commands may wait for the owner; whoever comes later waits for a place.
@@ -56,19 +56,19 @@ pub(crate) struct Shared {
     inbox: mpsc::Sender<Request>,
     view: ArcSwap<View>,
     events: Events,
-    state: Arc<dyn ClusterState>,
+    store: Store,
     info: Info,
     commands: AtomicU64,
 }
 
 /// A handle and the inbox it leads to. `view` is what readers see at first.
-pub fn channel(view: View, state: Arc<dyn ClusterState>, info: Info) -> (Handle, Inbox) {
+pub fn channel(view: View, store: Store, info: Info) -> (Handle, Inbox) {
     let (inbox, requests) = mpsc::channel(INBOX);
     let shared = Arc::new(Shared {
         inbox,
         view: ArcSwap::from_pointee(view),
-        events: Events::default(),
-        state,
+        events: Events::new(info.config.event_stream_max_outstanding_messages),
+        store,
         info,
         commands: AtomicU64::new(0),
     });
@@ -104,9 +104,9 @@ impl Handle {
         self.shared.events.publish(vec![event]);
     }
 
-    /// Where everything is kept.
-    pub fn state(&self) -> &Arc<dyn ClusterState> {
-        &self.shared.state
+    /// Where everything is kept, for what was: versions of apps and groups.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// What does not change.
@@ -126,6 +126,11 @@ impl Inbox {
     /// The next command; none when every handle is gone.
     pub async fn next(&mut self) -> Option<Request> {
         self.requests.recv().await
+    }
+
+    /// What does not change.
+    pub fn info(&self) -> &Info {
+        &self.shared.info
     }
 
     /// Shows readers another state.

@@ -7,8 +7,13 @@
 
 pub mod config;
 pub mod events;
+mod framework;
 pub mod handle;
+mod owner;
+mod probes;
+mod run;
 pub mod store;
 
 pub use config::Config;
 pub use handle::{Handle, Inbox, Info};
+pub use run::{Error, Running, run, start};

@@ -2,7 +2,7 @@
 
 use super::{
     Logging,
-    flags::{Table, boolean, duration, json, parsed, size, switch, value},
+    flags::{MESOS, Table, boolean, duration, json, parsed, size, switch, value},
     until_signal,
 };
 use anyhow::bail;
@@ -127,6 +127,7 @@ fn contents(text: &str) -> Result<String, String> {
 }
 
 const TABLE: Table<Config> = Table {
+    manner: &MESOS,
     flags: &[
         value(
             "master",

@@ -1,4 +1,5 @@
 //! Flags in the manner of Mesos: `--name=value`, `--switch`, `--no-switch`, or `MESOS_NAME`.
+//! Those of Marathon have other words for the same: `--disable_switch`, `MARATHON_NAME`.
 
 use mesos_messages::time::{parse_duration, parse_size};
 use std::{fmt::Write, fs, str::FromStr, time::Duration};
@@ -17,10 +18,26 @@ pub(crate) struct Flag<C> {
 
 /// The flags of one component.
 pub(crate) struct Table<C: 'static> {
+    pub(crate) manner: &'static Manner,
     pub(crate) flags: &'static [Flag<C>],
     /// Flags of the original that have no meaning here yet.
     pub(crate) absent: &'static [&'static str],
 }
+
+/// How the original's flags are written.
+pub(crate) struct Manner {
+    /// What the original is called.
+    name: &'static str,
+    /// Before a flag's name in the environment.
+    variable: &'static str,
+    /// Before a switch's name to turn it off.
+    off: &'static str,
+}
+
+pub(crate) const MESOS: Manner = Manner { name: "Mesos", variable: "MESOS_", off: "no_" };
+pub(crate) const MARATHON: Manner =
+    Manner { name: "Marathon", variable: "MARATHON_", off: "disable_" };
+pub(crate) const COSMOS: Manner = Manner { name: "Cosmos", variable: "COSMOS_", off: "no_" };
 
 /// Why flags cannot be used.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -29,8 +46,8 @@ pub(crate) enum FlagError {
     Unknown(String),
     #[error("unknown flag '--{name}'; did you mean '--{nearest}'?")]
     Misspelt { name: String, nearest: &'static str },
-    #[error("'--{0}' is a flag of Mesos that Dais does not have yet; leave it out")]
-    Absent(String),
+    #[error("'--{name}' is a flag of {original} that Dais does not have yet; leave it out")]
+    Absent { name: String, original: &'static str },
     #[error("'{0}' is no flag; flags have the form --name=value")]
     NoFlag(String),
     #[error("'--{0}' needs a value: --{0}=...")]
@@ -83,9 +100,17 @@ impl<C> Table<C> {
     ) -> Result<(), FlagError> {
         for flag in self.flags {
             for name in [flag.alias, flag.name].into_iter().filter(|name| !name.is_empty()) {
-                let variable = format!("MESOS_{}", name.to_ascii_uppercase());
-                if let Some(value) = environment(&variable) {
-                    set(config, flag, &value)?;
+                let variable = |prefix: &str| {
+                    let name = format!("{}{prefix}{name}", self.manner.variable);
+                    environment(&name.to_ascii_uppercase())
+                };
+                match variable("") {
+                    Some(value) if value.is_empty() && flag.switch => set(config, flag, "true")?,
+                    Some(value) => set(config, flag, &value)?,
+                    None if flag.switch && variable(self.manner.off).is_some() => {
+                        set(config, flag, "false")?;
+                    }
+                    None => {}
                 }
             }
         }
@@ -118,7 +143,7 @@ impl<C> Table<C> {
             };
             return set(config, flag, &value);
         }
-        let negated = name.strip_prefix("no_").and_then(|name| self.find(name));
+        let negated = name.strip_prefix(self.manner.off).and_then(|name| self.find(name));
         match negated.filter(|flag| flag.switch && value.is_none()) {
             Some(flag) => set(config, flag, "false"),
             None => Err(self.unknown(&name)),
@@ -130,9 +155,9 @@ impl<C> Table<C> {
     }
 
     fn unknown(&self, name: &str) -> FlagError {
-        let plain = name.strip_prefix("no_").unwrap_or(name);
+        let plain = name.strip_prefix(self.manner.off).unwrap_or(name);
         if self.absent.contains(&plain) {
-            return FlagError::Absent(plain.to_owned());
+            return FlagError::Absent { name: plain.to_owned(), original: self.manner.name };
         }
         let names = self.flags.iter().flat_map(|flag| [flag.name, flag.alias]);
         let names = names.filter(|name| !name.is_empty());
@@ -154,9 +179,12 @@ impl<C> Table<C> {
             // Writing into a String cannot fail.
             let _ = write!(text, "  --{}{form}\n        {}\n", flag.name, flag.help);
         }
-        text.push_str(
-            "\nEach may also come from the environment as MESOS_<FLAG>, and its value from a file\n\
-             as --flag=file:///path. '--no-switch' turns a switch off.\n",
+        let Manner { variable, off, .. } = self.manner;
+        let off = off.replace('_', if *off == "no_" { "-" } else { "_" });
+        let _ = write!(
+            text,
+            "\nEach may also come from the environment as {variable}<FLAG>, and its value from a \
+             file\nas --flag=file:///path. '--{off}switch' turns a switch off.\n"
         );
         text
     }
@@ -240,6 +268,7 @@ mod tests {
     }
 
     const TABLE: Table<Config> = Table {
+        manner: &MESOS,
         flags: &[
             value("port", "", "a port", |config, text| {
                 config.port = parsed(text)?;
@@ -273,6 +302,22 @@ mod tests {
         assert_eq!(apply(&["--work_dir=/w", "--silent"]), expected(7, true));
         assert_eq!(apply(&["--work_dir=/w", "--quiet", "--no-quiet"]), expected(7, false));
         assert_eq!(apply(&["--work_dir=/w", "--quiet=true"]), expected(7, true));
+    }
+
+    #[test]
+    fn the_manner_of_marathon() {
+        let table = Table { manner: &MARATHON, ..TABLE };
+        let apply = |arguments: &[&str], variable: &'static str| {
+            let mut config = Config::default();
+            let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+            let environment = |name: &str| (name == variable).then(String::new);
+            table.apply(&mut config, arguments, environment).unwrap();
+            config.quiet
+        };
+        assert!(apply(&[], "MARATHON_QUIET"));
+        assert!(!apply(&["--quiet", "--disable_quiet"], ""));
+        assert!(!apply(&[], "MARATHON_DISABLE_QUIET"));
+        assert!(table.help("usage").contains("--disable_switch"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     Logging,
-    flags::{Table, boolean, duration, json, list, parsed, switch, value},
+    flags::{MESOS, Table, boolean, duration, json, list, parsed, switch, value},
     until_signal,
 };
 use anyhow::{Context, bail};
@@ -84,6 +84,7 @@ fn registry(text: &str) -> Result<(), String> {
 }
 
 const TABLE: Table<Config> = Table {
+    manner: &MESOS,
     flags: &[
         value("ip", "", "Address to listen on. (127.0.0.1)", set!(master.ip, parsed)),
         value("port", "", "Port to listen on; 0 picks one. (5050)", set!(master.port, parsed)),

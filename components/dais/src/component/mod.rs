@@ -1,7 +1,9 @@
-//! `dais run`: a master or an agent as a process of its own, with Mesos's flags.
+//! `dais run`: a component as a process of its own, with the original's flags.
 
 mod agent;
+mod cosmos;
 mod flags;
+mod marathon;
 mod master;
 
 use crate::cli::on;
@@ -18,6 +20,8 @@ const USAGE: &str = "usage: dais run <component> [--flag=value]...
 components:
   master    decides what runs where (port 5050)
   agent     runs tasks on this machine (port 5051)
+  marathon  keeps services running (port 8080)
+  cosmos    installs packages (port 7070)
 
 `dais run <component> --help` lists its flags.";
 
@@ -28,8 +32,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     match component.as_str() {
         "master" if help => print!("{}", master::help()),
         "agent" if help => print!("{}", agent::help()),
+        "marathon" if help => print!("{}", marathon::help()),
+        "cosmos" if help => print!("{}", cosmos::help()),
         "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
         "agent" => return on(Builder::new_multi_thread(), agent::run(flags.to_vec())),
+        "marathon" => return on(Builder::new_multi_thread(), marathon::run(flags.to_vec())),
+        "cosmos" => return on(Builder::new_multi_thread(), cosmos::run(flags.to_vec())),
         "--help" | "-h" | "help" => println!("{USAGE}"),
         other => bail!("there is no component '{other}'\n\n{USAGE}"),
     }

@@ -5,7 +5,10 @@ mod offers;
 mod output;
 mod session;
 
-use crate::up::{data_dir, endpoints::Endpoints};
+use crate::{
+    up::{data_dir, endpoints::Endpoints},
+    user::current_user,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use mesos_messages::v1::{
@@ -15,7 +18,6 @@ use mesos_messages::v1::{
     framework_info::{Capability, capability},
 };
 use mesos_scheduler::{Config, Credential};
-use nix::unistd::{Uid, User};
 use offers::Wanted;
 use session::Session;
 use std::{path::PathBuf, process::ExitCode};
@@ -107,7 +109,7 @@ impl Arguments {
     fn framework(&self) -> anyhow::Result<FrameworkInfo> {
         let user = match &self.user {
             Some(user) => user.clone(),
-            None => current_user()?,
+            None => current_user().context("use --user")?,
         };
         let default = if self.public { PUBLIC_ROLE } else { "*" };
         let role = self.role.clone().unwrap_or_else(|| default.to_owned());
@@ -156,12 +158,6 @@ fn variable(pair: &str) -> anyhow::Result<Variable> {
         bail!("--env {pair}: expected NAME=VALUE");
     };
     Ok(Variable { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() })
-}
-
-fn current_user() -> anyhow::Result<String> {
-    let uid = Uid::effective();
-    let user = User::from_uid(uid)?;
-    user.map(|user| user.name).with_context(|| format!("user {uid} has no name; use --user"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The components of `dais up`, started, watched and stopped together.
 
-use super::endpoints::Endpoints;
+use super::{endpoints::Endpoints, services::Services};
 use anyhow::{Context, anyhow};
 use http_kit::logging::LevelControl;
 use mesos_agent::{AgentConfig, RunningAgent};
@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) ports: Vec<u16>,
     pub(super) agents: usize,
     pub(super) public_agents: usize,
+    /// Ports of Marathon and Cosmos, if they are wanted.
+    pub(super) services: Option<(u16, u16)>,
     pub(super) resources: Option<String>,
     pub(super) logging: LevelControl,
 }
@@ -39,6 +41,7 @@ pub(super) struct Cluster {
     endpoints: Endpoints,
     master: RunningMaster,
     agents: Vec<RunningAgent>,
+    services: Option<Services>,
     stop_master: CancellationToken,
     stop_agents: CancellationToken,
 }
@@ -75,30 +78,37 @@ impl Cluster {
         let addresses = |agents: &[RunningAgent]| {
             agents.iter().map(|agent| agent.address.to_string()).collect()
         };
+        let services = match plan.services {
+            Some(ports) => Some(Services::start(plan.listen, ports, master.address, folder).await?),
+            None => None,
+        };
         let (private, public) = agents.split_at(plan.agents.min(agents.len()));
         let endpoints = Endpoints {
             mesos_master: master.address.to_string(),
             agents: addresses(private),
             public_agents: addresses(public),
+            marathon: services.as_ref().map(|services| services.marathon_url()),
+            cosmos: services.as_ref().map(|services| services.cosmos_url()),
             pid: std::process::id(),
         };
-        Ok(Self { endpoints, master, agents, stop_master, stop_agents })
+        Ok(Self { endpoints, master, agents, services, stop_master, stop_agents })
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// Waits until the master knows every agent.
+    /// Waits until the master knows every agent, and the services.
     pub(super) async fn ready(&mut self) -> anyhow::Result<()> {
         let expected: HashSet<String> = self.agents.iter().map(|agent| agent.pid.clone()).collect();
         let handle = self.master.handle.clone();
+        let services = self.services.as_ref().map(Services::watch);
         let registered = async {
             loop {
                 let snapshot = handle.snapshot().await?;
                 let active = snapshot.agents.iter().filter(|agent| agent.active);
                 let known = active.filter(|agent| expected.contains(&*agent.pid)).count();
-                if known == expected.len() {
+                if known == expected.len() && services.as_ref().is_none_or(|ready| ready()) {
                     return anyhow::Ok(());
                 }
                 sleep(Duration::from_millis(2)).await;
@@ -106,7 +116,7 @@ impl Cluster {
         };
         tokio::select! {
             result = timeout(READY, registered) => {
-                result.map_err(|_| anyhow!("the agents did not register within {READY:?}"))?
+                result.map_err(|_| anyhow!("not all registered with the master within {READY:?}"))?
             }
             failure = self.failed() => Err(failure),
         }
@@ -115,7 +125,15 @@ impl Cluster {
     /// Resolves when a component ends by itself, with why.
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         let agents = self.agents.iter_mut().map(|agent| &mut agent.join);
+        let services = self.services.as_mut();
+        let service = async {
+            match services {
+                Some(services) => services.failed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            error = service => error,
             result = &mut self.master.join => match result {
                 Ok(Err(error)) => anyhow::Error::new(error).context("the master failed"),
                 _ => anyhow!("the master stopped unexpectedly"),
@@ -127,8 +145,12 @@ impl Cluster {
         }
     }
 
-    /// Ends the tasks, then the agents, then the master.
+    /// Ends the services, then the tasks, then the agents, then the master.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
+        // First, so that nobody starts again what is about to end; the next start does.
+        if let Some(services) = self.services {
+            services.stop().await;
+        }
         let leaving = self.agents.into_iter().map(|agent| async {
             agent.leave().await;
             let _ = agent.join.await;
@@ -191,7 +213,7 @@ fn agent_config(
 }
 
 /// A master that listens everywhere is reached on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
         _ => address,

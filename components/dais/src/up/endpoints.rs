@@ -11,12 +11,16 @@ use std::{
 
 const NAME: &str = "endpoints.json";
 
-/// The addresses of a cluster, each `host:port`.
+/// The addresses of a cluster: `host:port` of what Mesos has, URLs of the services.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Endpoints {
     pub(crate) mesos_master: String,
     pub(crate) agents: Vec<String>,
     pub(crate) public_agents: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) marathon: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cosmos: Option<String>,
     /// The process that runs the cluster.
     #[serde(default)]
     pub(crate) pid: u32,
@@ -57,6 +61,11 @@ impl Endpoints {
 impl fmt::Display for Endpoints {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "  master          http://{}", self.mesos_master)?;
+        for (name, url) in [("marathon", &self.marathon), ("cosmos", &self.cosmos)] {
+            if let Some(url) = url {
+                writeln!(out, "  {name:<15} {url}")?;
+            }
+        }
         for (number, agent) in self.agents.iter().enumerate() {
             writeln!(out, "  agent {:<9} http://{agent}", number + 1)?;
         }
@@ -85,11 +94,22 @@ mod tests {
             mesos_master: "127.0.0.1:5050".into(),
             agents: vec!["127.0.0.1:5051".into()],
             public_agents: vec![],
+            marathon: Some("http://127.0.0.1:8080".into()),
+            cosmos: None,
             pid: 7,
         };
         endpoints.write(folder.path()).unwrap();
         assert_eq!(Endpoints::read(folder.path()).unwrap(), endpoints);
         remove(folder.path());
         assert!(Endpoints::read(folder.path()).is_err());
+    }
+
+    #[test]
+    fn files_from_before_there_were_services_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = r#"{"mesos_master":"127.0.0.1:5050","agents":[],"public_agents":[],"pid":7}"#;
+        fs::write(folder.path().join(NAME), old).unwrap();
+        let endpoints = Endpoints::read(folder.path()).unwrap();
+        assert_eq!((endpoints.marathon, endpoints.pid), (None, 7));
     }
 }

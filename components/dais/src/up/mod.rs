@@ -4,6 +4,7 @@ mod cluster;
 pub(crate) mod data_dir;
 pub(crate) mod endpoints;
 mod ports;
+mod services;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -35,12 +36,15 @@ pub(crate) struct Arguments {
     /// The address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     listen: IpAddr,
-    /// Mesos's ports (5050, 5051, ...), or any free ones, kept for the next start.
+    /// The usual ports (5050, 5051, ..., 8080, 7070), or any free ones, kept for the next start.
     #[arg(long, value_enum, default_value_t = Ports::Default)]
     ports: Ports,
     /// Resources of each private agent, as cpus:4;mem:1024; what it does not name is detected.
     #[arg(long, value_name = "TEXT")]
     resources: Option<String>,
+    /// Start the kernel only: no Marathon, no Cosmos.
+    #[arg(long)]
+    no_services: bool,
     /// Print the endpoints as one line of JSON when ready, and nothing else.
     #[arg(long)]
     json: bool,
@@ -52,7 +56,7 @@ pub(crate) struct Arguments {
 /// How ports are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ports {
-    /// 5050 for the master, 5051 and up for agents.
+    /// 5050 for the master, 5051 and up for agents, 8080 for Marathon, 7070 for Cosmos.
     Default,
     /// Free ones, the same at every start on a data directory.
     Auto,
@@ -70,9 +74,17 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::open(&path)?;
     let count = 1 + arguments.agents + arguments.public_agents;
     let ports = ports::choose(arguments.ports, arguments.listen, count, data_dir.path())?;
+    let services = match arguments.no_services {
+        true => None,
+        false => {
+            let (mode, listen) = (arguments.ports, arguments.listen);
+            Some(ports::choose_for_services(mode, listen, &ports, data_dir.path())?)
+        }
+    };
     let plan = Plan {
         listen: arguments.listen,
         ports,
+        services,
         agents: arguments.agents,
         public_agents: arguments.public_agents,
         resources: arguments.resources.clone(),

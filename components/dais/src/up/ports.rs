@@ -9,7 +9,11 @@ use std::{
 };
 
 const MASTER: u16 = 5050;
+const MARATHON: u16 = 8080;
+const COSMOS: u16 = 7070;
 const NAME: &str = "ports.json";
+/// Apart from the others, so that more agents do not move the services.
+const SERVICES: &str = "service-ports.json";
 /// Below the ports that systems give to outgoing connections, so that no executor that looks
 /// for its agent can occupy its agent's port.
 const AUTO: std::ops::Range<u16> = 12_000..30_000;
@@ -29,14 +33,37 @@ pub(super) fn choose(
             }
             Ok(ports)
         }
-        Ports::Auto => auto(listen, count, folder),
+        Ports::Auto => auto(listen, count, &folder.join(NAME), &[]),
+    }
+}
+
+/// The ports of Marathon and Cosmos; none of `taken`.
+pub(super) fn choose_for_services(
+    ports: Ports,
+    listen: IpAddr,
+    taken: &[u16],
+    folder: &Path,
+) -> anyhow::Result<(u16, u16)> {
+    match ports {
+        Ports::Default => {
+            for port in [MARATHON, COSMOS] {
+                check(listen, port, "stop it, or let dais choose ports with --ports auto")?;
+            }
+            Ok((MARATHON, COSMOS))
+        }
+        Ports::Auto => {
+            let ports = auto(listen, 2, &folder.join(SERVICES), taken)?;
+            match ports.as_slice() {
+                [marathon, cosmos] => Ok((*marathon, *cosmos)),
+                _ => bail!("{} is damaged; remove it", folder.join(SERVICES).display()),
+            }
+        }
     }
 }
 
 /// The ports of the last start, and new ones for what came since.
-fn auto(listen: IpAddr, count: usize, folder: &Path) -> anyhow::Result<Vec<u16>> {
-    let path = folder.join(NAME);
-    let mut ports: Vec<u16> = match fs::read(&path) {
+fn auto(listen: IpAddr, count: usize, path: &Path, taken: &[u16]) -> anyhow::Result<Vec<u16>> {
+    let mut ports: Vec<u16> = match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .with_context(|| format!("cannot read {}", path.display()))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -54,12 +81,12 @@ fn auto(listen: IpAddr, count: usize, folder: &Path) -> anyhow::Result<Vec<u16>>
         let mut held = Vec::new();
         let mut next = seed();
         while ports.len() < count {
-            let (listener, port) = free(listen, &mut next, &ports)?;
+            let (listener, port) = free(listen, &mut next, &[&ports, taken].concat())?;
             // Held, so that it is not found again, until all are known.
             held.push(listener);
             ports.push(port);
         }
-        fs::write(&path, serde_json::to_string(&ports)?)
+        fs::write(path, serde_json::to_string(&ports)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     ports.truncate(count);
@@ -114,6 +141,10 @@ mod tests {
         assert_eq!(choose(Ports::Auto, LOCAL, 1, folder.path()).unwrap(), first[..1]);
         let distinct: std::collections::BTreeSet<_> = more.iter().collect();
         assert_eq!(distinct.len(), 5);
+        let services = || choose_for_services(Ports::Auto, LOCAL, &more, folder.path()).unwrap();
+        let chosen = services();
+        assert_eq!(services(), chosen);
+        assert!(chosen.0 != chosen.1 && !more.contains(&chosen.0) && !more.contains(&chosen.1));
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! `dais run cosmos`.
+
+use super::{
+    Logging,
+    flags::{COSMOS, Table, parsed, value},
+    until_signal,
+};
+use anyhow::{Context, bail};
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Debug)]
+struct Config {
+    service: cosmos::Config,
+    logging: Logging,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let service = cosmos::Config::new(String::new(), String::new(), PathBuf::new());
+        Self { service, logging: Logging::default() }
+    }
+}
+
+/// `host:port` or a URL, as a URL.
+fn url(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    Ok(if text.contains("://") { text.to_owned() } else { format!("http://{text}") })
+}
+
+const TABLE: Table<Config> = Table {
+    manner: &COSMOS,
+    flags: &[
+        value("marathon", "", "Where Marathon is, as a URL. Required.", |config, text| {
+            config.service.marathon = url(text)?;
+            Ok(())
+        }),
+        value("master", "", "Where the Mesos master is, as a URL. Required.", |config, text| {
+            config.service.master = url(text)?;
+            Ok(())
+        }),
+        value("work_dir", "", "Where state and copies live. Required.", |config, text| {
+            config.service.data_dir = PathBuf::from(text);
+            Ok(())
+        }),
+        value("ip", "", "Address to listen on. (127.0.0.1)", |config, text| {
+            config.service.ip = parsed(text)?;
+            Ok(())
+        }),
+        value("port", "", "Port to listen on; 0 picks one. (7070)", |config, text| {
+            config.service.port = parsed(text)?;
+            Ok(())
+        }),
+        value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
+            config.logging.set(text)
+        }),
+    ],
+    absent: &[],
+};
+
+/// What `--help` prints.
+pub(super) fn help() -> String {
+    TABLE.help("usage: dais run cosmos --marathon=URL --master=URL --work_dir=DIR [--flag=value]...")
+}
+
+/// Runs it until a signal.
+pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
+    let mut config = Config::default();
+    TABLE.apply(&mut config, arguments, |name| std::env::var(name).ok())?;
+    let service = &mut config.service;
+    for (name, value) in [("marathon", &service.marathon), ("master", &service.master)] {
+        if value.is_empty() {
+            bail!("cosmos needs --{name}=URL");
+        }
+    }
+    if service.data_dir.as_os_str().is_empty() {
+        bail!("cosmos needs --work_dir=DIR: its state lives there");
+    }
+    let path = service.data_dir.join("state.redb");
+    service.data_dir.push("repositories");
+    crate::logging::start(&config.logging.level)?;
+    let shutdown = until_signal()?;
+    let state = cluster_state::embedded::open(&path)
+        .with_context(|| format!("cannot open the state {}", path.display()))?;
+    let running = cosmos::start(config.service, state, shutdown).await?;
+    tracing::info!(address = %running.address, "cosmos is up");
+    running.join.await??;
+    Ok(ExitCode::SUCCESS)
+}
