@@ -59,7 +59,8 @@ const TABLE: Table<Config> = Table {
 
 /// What `--help` prints.
 pub(super) fn help() -> String {
-    TABLE.help("usage: dais run cosmos --marathon=URL --master=URL --work_dir=DIR [--flag=value]...")
+    TABLE
+        .help("usage: dais run cosmos --marathon=URL --master=URL --work_dir=DIR [--flag=value]...")
 }
 
 /// Runs it until a signal.

@@ -108,8 +108,14 @@ fn secret_file(path: &str) -> Result<String, String> {
 
 /// Apps' own choice comes first; this is for those that make none.
 fn features(text: &str) -> Result<BTreeSet<String>, String> {
-    const KNOWN: [&str; 6] =
-        ["vips", "task_killing", "external_volumes", "secrets", "gpu_resources", "maintenance_mode"];
+    const KNOWN: [&str; 6] = [
+        "vips",
+        "task_killing",
+        "external_volumes",
+        "secrets",
+        "gpu_resources",
+        "maintenance_mode",
+    ];
     let features = set_of_words(text)?;
     match features.iter().find(|feature| !KNOWN.contains(&feature.as_str())) {
         Some(feature) => Err(format!("there is no feature '{feature}'")),
@@ -125,12 +131,7 @@ const TABLE: Table<Config> = Table {
             config.work_dir = Some(PathBuf::from(text));
             Ok(())
         }),
-        value(
-            "http_address",
-            "",
-            "Address to listen on. (127.0.0.1)",
-            set!(http_address, parsed),
-        ),
+        value("http_address", "", "Address to listen on. (127.0.0.1)", set!(http_address, parsed)),
         value("http_port", "", "Port to listen on; 0 picks one. (8080)", set!(http_port, parsed)),
         value("https_port", "", "Shown only: TLS is to come. (8443)", set!(https_port, parsed)),
         value("hostname", "", "Name others reach it at.", some!(hostname, text)),
@@ -147,12 +148,7 @@ const TABLE: Table<Config> = Table {
             some!(http_credentials, credentials),
         ),
         value("http_realm", "", "Realm of the password. (Mesosphere)", set!(http_realm, text)),
-        switch(
-            "http_compression",
-            "",
-            "Compress answers. (true)",
-            set!(http_compression, boolean),
-        ),
+        switch("http_compression", "", "Compress answers. (true)", set!(http_compression, boolean)),
         value(
             "http_max_concurrent_requests",
             "",
@@ -171,7 +167,12 @@ const TABLE: Table<Config> = Table {
             "Serve /metrics/prometheus. (true)",
             set!(metrics_prometheus, boolean),
         ),
-        value("framework_name", "", "Name of the framework. (marathon)", set!(framework_name, text)),
+        value(
+            "framework_name",
+            "",
+            "Name of the framework. (marathon)",
+            set!(framework_name, text),
+        ),
         value(
             "failover_timeout",
             "",
@@ -346,12 +347,7 @@ const TABLE: Table<Config> = Table {
             "Milliseconds between such looks. (30000)",
             set!(core.expunge_interval, millis),
         ),
-        value(
-            "kill_chunk_size",
-            "",
-            "Kills sent at once. (100)",
-            set!(core.kill_chunk, parsed),
-        ),
+        value("kill_chunk_size", "", "Kills sent at once. (100)", set!(core.kill_chunk, parsed)),
         value(
             "kill_retry_timeout",
             "",
@@ -364,12 +360,7 @@ const TABLE: Table<Config> = Table {
             "Own health checks in flight. (256)",
             set!(max_concurrent_health_checks, parsed),
         ),
-        value(
-            "zk_max_versions",
-            "",
-            "Versions kept of each app. (50)",
-            set!(max_versions, parsed),
-        ),
+        value("zk_max_versions", "", "Versions kept of each app. (50)", set!(max_versions, parsed)),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),
@@ -451,12 +442,15 @@ const TABLE: Table<Config> = Table {
             "Events that may wait for a reader. (1024)",
             set!(event_stream_max_outstanding_messages, parsed),
         ),
-        switch("suppress_offers", "", "Only true: offers nobody needs are not wanted.", |_, text| {
-            match boolean(text)? {
+        switch(
+            "suppress_offers",
+            "",
+            "Only true: offers nobody needs are not wanted.",
+            |_, text| match boolean(text)? {
                 true => Ok(()),
                 false => Err("expected true".to_owned()),
-            }
-        }),
+            },
+        ),
     ],
     absent: &[
         "default_accepted_resource_roles",

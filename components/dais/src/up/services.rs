@@ -43,11 +43,8 @@ impl Services {
         let marathon = marathon::start(config, state, stop_marathon.clone()).await?;
         let folder = folder.join("cosmos");
         let state = open(&folder)?;
-        let mut config = cosmos::Config::new(
-            url(marathon.address),
-            url(master),
-            folder.join("repositories"),
-        );
+        let mut config =
+            cosmos::Config::new(url(marathon.address), url(master), folder.join("repositories"));
         (config.ip, config.port) = (listen, cosmos_port);
         let cosmos = cosmos::start(config, state, stop_cosmos.clone()).await?;
         Ok(Self { marathon, cosmos, stop_marathon, stop_cosmos })

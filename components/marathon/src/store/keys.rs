@@ -124,9 +124,9 @@ fn digits(version: Timestamp) -> String {
 
 fn spread(folder: &str, part: &str) -> String {
     // FNV-1a: the same in every build, for ever.
-    let hash = part.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = part
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{folder}{:02x}/{part}", (hash ^ (hash >> 16)) & 0xff)
 }
 

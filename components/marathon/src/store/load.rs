@@ -152,9 +152,7 @@ pub(super) async fn gone(
 }
 
 /// Deployments, each with the number of its keys.
-async fn plans(
-    state: &Arc<dyn ClusterState>,
-) -> Result<Vec<(usize, StoredPlan)>, StoreError> {
+async fn plans(state: &Arc<dyn ClusterState>) -> Result<Vec<(usize, StoredPlan)>, StoreError> {
     let mut pieces: BTreeMap<String, Vec<Bytes>> = BTreeMap::new();
     for entry in state.list(keys::DEPLOYMENTS).await? {
         let folder = entry.key.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -175,8 +173,7 @@ fn missing<'a>(
     instances: &[InstanceRecord],
     plans: impl Iterator<Item = &'a StoredPlan>,
 ) -> BTreeSet<(PathId, Timestamp)> {
-    let current =
-        |id: &PathId, version| apps.get(id).is_some_and(|app| app.version == version);
+    let current = |id: &PathId, version| apps.get(id).is_some_and(|app| app.version == version);
     let mut missing = BTreeSet::new();
     for instance in instances {
         let id = instance.id.app();

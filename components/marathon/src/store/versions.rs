@@ -61,8 +61,8 @@ impl Store {
         id: &PathId,
         version: Timestamp,
     ) -> Result<Option<(Vec<Arc<App>>, Vec<Arc<Group>>)>, StoreError> {
-        let known = version == root.version()
-            || self.state.get(&keys::root(version)).await?.is_some();
+        let known =
+            version == root.version() || self.state.get(&keys::root(version)).await?.is_some();
         if !known {
             return Ok(None);
         }
@@ -143,8 +143,9 @@ impl Store {
         for entry in self.state.list(&Kind::Group.old(id)).await? {
             let Some(version) = keys::version_of(&entry.key) else { continue };
             let there = entry.value != codec::NOTHING;
-            let group =
-                there.then(|| codec::read_group(&entry.key, id.clone(), &entry.value)).transpose()?;
+            let group = there
+                .then(|| codec::read_group(&entry.key, id.clone(), &entry.value))
+                .transpose()?;
             history.push((version, group.map(|(_, group)| group)));
         }
         let key = Kind::Group.key(id);
