@@ -22,7 +22,7 @@ use crate::{
     handle::{Inbox, Request},
     probes::Probes,
     run::chain,
-    store::{Store, StoreError},
+    store::{Committer, StoreError},
 };
 
 /// How many inputs of one kind are taken at once.
@@ -34,7 +34,7 @@ const MAX_CALLS: usize = 1 << 16;
 /// How long a stop waits for the write in flight.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-type Commit = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = (Committer, Result<(), StoreError>)> + Send>>;
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,8 @@ pub(crate) enum End {
 pub(crate) struct Owner {
     core: Core,
     clock: Clock,
-    store: Store,
+    /// Away while it writes.
+    committer: Option<Committer>,
     framework: Framework,
     probes: Probes,
     replies: FxHashMap<RequestId, oneshot::Sender<Reply>>,
@@ -79,7 +80,7 @@ struct Writing {
 enum Woken {
     Stop,
     Tick,
-    Written(Result<(), StoreError>),
+    Written(Committer, Result<(), StoreError>),
     Requests(Vec<Request>),
     Notices(Vec<Notice>),
     Probed(Input),
@@ -111,14 +112,14 @@ impl Owner {
     pub(crate) fn new(
         core: Core,
         clock: Clock,
-        store: Store,
+        committer: Committer,
         framework: Framework,
         probes: Probes,
     ) -> Self {
         Self {
             core,
             clock,
-            store,
+            committer: Some(committer),
             framework,
             probes,
             replies: FxHashMap::default(),
@@ -137,9 +138,9 @@ impl Owner {
             self.settle(inbox);
             let end = match self.wait(inbox, stop).await {
                 Woken::Stop => Some(self.last_write(inbox).await),
-                Woken::Written(Err(error)) => Some(End::Write(error)),
-                Woken::Written(Ok(())) => {
-                    self.written(inbox);
+                Woken::Written(_, Err(error)) => Some(End::Write(error)),
+                Woken::Written(committer, Ok(())) => {
+                    self.written(inbox, committer);
                     None
                 }
                 Woken::Notices(notices) => self.notices(notices),
@@ -196,7 +197,7 @@ impl Owner {
         tokio::select! {
             biased;
             () = stop.cancelled() => Woken::Stop,
-            result = written => Woken::Written(result),
+            (committer, result) = written => Woken::Written(committer, result),
             () = tick => Woken::Tick,
             Some((call, reason)) = failures.recv() => Woken::Failed(call, reason),
             () = calls.next() => Woken::Called,
@@ -245,7 +246,7 @@ impl Owner {
 
     /// Has what was gathered written, or done at once if nothing is to be written.
     fn settle(&mut self, inbox: &Inbox) {
-        if self.writing.is_some() || self.gathered.is_empty() {
+        if self.committer.is_none() || self.gathered.is_empty() {
             return;
         }
         let mut held = std::mem::take(&mut self.gathered);
@@ -254,12 +255,16 @@ impl Owner {
         if writes.is_empty() {
             return self.perform(inbox, held, view);
         }
-        let store = self.store.clone();
-        let commit = Box::pin(async move { store.commit(writes).await });
+        let Some(mut committer) = self.committer.take() else { return };
+        let commit = Box::pin(async move {
+            let result = committer.commit(writes).await;
+            (committer, result)
+        });
         self.writing = Some(Writing { commit, held, view });
     }
 
-    fn written(&mut self, inbox: &Inbox) {
+    fn written(&mut self, inbox: &Inbox, committer: Committer) {
+        self.committer = Some(committer);
         if let Some(Writing { held, view, .. }) = self.writing.take() {
             self.perform(inbox, held, view);
         }
@@ -283,8 +288,8 @@ impl Owner {
     async fn last_write(&mut self, inbox: &Inbox) -> End {
         if let Some(writing) = &mut self.writing {
             match tokio::time::timeout(LAST_WRITE, writing.commit.as_mut()).await {
-                Ok(Ok(())) => self.written(inbox),
-                Ok(Err(error)) => return End::Write(error),
+                Ok((committer, Ok(()))) => self.written(inbox, committer),
+                Ok((_, Err(error))) => return End::Write(error),
                 Err(_) => tracing::warn!("the last write takes too long; leaving it"),
             }
         }

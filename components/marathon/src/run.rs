@@ -15,7 +15,7 @@ use crate::{
     handle::{Handle, Inbox, Info, channel},
     owner::{Clock, End, Owner},
     probes::Probes,
-    store::{Store, StoreError},
+    store::{Committer, Store, StoreError},
 };
 
 /// The pause before beginning anew, doubled each time in a row.
@@ -61,8 +61,8 @@ pub async fn start(
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let config = Arc::new(config);
-    let store = Store::new(state, config.max_versions);
-    let recovered = store.load().await?;
+    let store = Store::new(state);
+    let (recovered, committer) = store.load(config.max_versions).await?;
     let (instances, deployments) = (recovered.instances.len(), recovered.deployments.len());
     tracing::info!(%address, instances, deployments, "marathon starts");
 
@@ -70,7 +70,7 @@ pub async fn start(
     let (handle, inbox) = channel(View::default(), store.clone(), info);
     let service = service(handle.clone());
     let life = Lives { config, store, inbox, clock: Clock::start(), shutdown: shutdown.clone() };
-    let first = life.begin(recovered);
+    let first = life.begin(recovered, committer);
     let join = tokio::spawn(supervise(life, first, listener, service, shutdown));
     Ok(Running { address, handle, join })
 }
@@ -132,6 +132,7 @@ struct Lives {
 /// What one life begins with.
 struct Beginning {
     core: Core,
+    committer: Committer,
     framework_id: Option<String>,
 }
 
@@ -150,12 +151,12 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl Lives {
     /// A core that goes on from what was recovered. Readers see it at once.
-    fn begin(&self, recovered: Recovered) -> Beginning {
+    fn begin(&self, recovered: Recovered, committer: Committer) -> Beginning {
         let framework_id = recovered.framework_id.clone();
         let config = self.config.for_core(rand::random());
         let core = Core::new(config, recovered, self.clock.now());
         self.inbox.show(core.view());
-        Beginning { core, framework_id }
+        Beginning { core, committer, framework_id }
     }
 
     async fn run(mut self, first: Beginning) {
@@ -164,8 +165,8 @@ impl Lives {
         let mut torn_down = false;
         loop {
             let Some(mut beginning) = next.take() else {
-                match self.store.load().await {
-                    Ok(recovered) => next = Some(self.begin(recovered)),
+                match self.store.load(self.config.max_versions).await {
+                    Ok((recovered, committer)) => next = Some(self.begin(recovered, committer)),
                     Err(error) => {
                         tracing::error!(error = chain(&error), "the state cannot be read");
                         if !self.pause(&mut pause).await {
@@ -202,12 +203,12 @@ impl Lives {
     }
 
     async fn live(&mut self, beginning: Beginning) -> End {
-        let Beginning { core, framework_id } = beginning;
+        let Beginning { core, committer, framework_id } = beginning;
         let (config, info) = (&self.config, self.inbox.info());
         let webui = config.webui_url.clone().unwrap_or_else(|| format!("http://{}", info.leader));
         let framework = Framework::start(config, framework_id, webui);
         let probes = Probes::new(config.max_concurrent_health_checks);
-        let owner = Owner::new(core, self.clock, self.store.clone(), framework, probes);
+        let owner = Owner::new(core, self.clock, committer, framework, probes);
         owner.run(&mut self.inbox, &self.shutdown).await
     }
 
