@@ -3,7 +3,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -59,6 +59,7 @@ pub(crate) struct Shared {
     store: Store,
     info: Info,
     commands: AtomicU64,
+    registered: AtomicBool,
 }
 
 /// A handle and the inbox it leads to. `view` is what readers see at first.
@@ -71,6 +72,7 @@ pub fn channel(view: View, store: Store, info: Info) -> (Handle, Inbox) {
         store,
         info,
         commands: AtomicU64::new(0),
+        registered: AtomicBool::new(false),
     });
     (Handle { shared: shared.clone() }, Inbox { requests, shared })
 }
@@ -114,6 +116,11 @@ impl Handle {
         &self.shared.info
     }
 
+    /// Whether the framework is registered with a master now.
+    pub fn registered(&self) -> bool {
+        self.shared.registered.load(Ordering::Relaxed)
+    }
+
     /// How many commands there were.
     pub fn commands(&self) -> u64 {
         self.shared.commands.load(Ordering::Relaxed)
@@ -131,6 +138,11 @@ impl Inbox {
     /// What does not change.
     pub fn info(&self) -> &Info {
         &self.shared.info
+    }
+
+    /// Says whether the framework is registered.
+    pub fn set_registered(&self, registered: bool) {
+        self.shared.registered.store(registered, Ordering::Relaxed);
     }
 
     /// Shows readers another state.

@@ -143,7 +143,7 @@ impl Owner {
                     self.written(inbox, committer);
                     None
                 }
-                Woken::Notices(notices) => self.notices(notices),
+                Woken::Notices(notices) => self.notices(inbox, notices),
                 Woken::Requests(requests) => {
                     requests.into_iter().for_each(|request| self.request(request));
                     None
@@ -167,6 +167,7 @@ impl Owner {
                 break end;
             }
         };
+        inbox.set_registered(false);
         self.give_up(&end);
         end
     }
@@ -226,14 +227,21 @@ impl Owner {
         }
     }
 
-    fn notices(&mut self, notices: Vec<Notice>) -> Option<End> {
+    fn notices(&mut self, inbox: &Inbox, notices: Vec<Notice>) -> Option<End> {
         if notices.is_empty() {
             // The client ends only after having said why.
             return Some(End::Refused("the subscription ended".to_owned()));
         }
         for notice in notices {
             match framework::said(notice) {
-                Said::Input(input) => self.input(input),
+                Said::Input(input) => {
+                    match &input {
+                        Input::Subscribed { .. } => inbox.set_registered(true),
+                        Input::Disconnected => inbox.set_registered(false),
+                        _ => {}
+                    }
+                    self.input(input);
+                }
                 Said::Removed(reason) => return Some(End::Removed(reason)),
                 Said::Refused(reason) => return Some(End::Refused(reason)),
                 Said::Nothing => {}

@@ -61,7 +61,7 @@ impl Services {
     /// Says whether all are ready.
     pub(super) fn watch(&self) -> impl Fn() -> bool + use<> {
         let marathon = self.marathon.handle.clone();
-        move || marathon.view().master.is_some()
+        move || marathon.registered()
     }
 
     /// Resolves when one ends by itself, with why.

@@ -121,7 +121,8 @@ impl Drop for Running {
 // === impl Cluster ===
 
 impl Cluster {
-    /// One master, one private and one public agent.
+    /// One master, one private and one public agent; as all others without services unless said
+    /// otherwise, so that a test sees no other framework.
     pub(crate) fn start() -> Cluster {
         Cluster::with(&[])
     }
@@ -133,6 +134,11 @@ impl Cluster {
 
     /// With more arguments to `dais up`.
     pub(crate) fn with(arguments: &[&str]) -> Cluster {
+        Cluster::with_services(&[&["--no-services"], arguments].concat())
+    }
+
+    /// With Marathon and Cosmos.
+    pub(crate) fn with_services(arguments: &[&str]) -> Cluster {
         let folder = tempfile::Builder::new().prefix("dais-test-").tempdir().expect("a folder");
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
         let mut cluster = Cluster { folder, arguments, running: None, endpoints: Value::Null };
@@ -178,6 +184,12 @@ impl Cluster {
 
     pub(crate) fn master(&self) -> &str {
         self.endpoints["mesos_master"].as_str().expect("the master's address")
+    }
+
+    /// `host:port` of Marathon.
+    pub(crate) fn marathon(&self) -> &str {
+        let url = self.endpoints["marathon"].as_str().expect("Marathon's URL");
+        url.trim_start_matches("http://")
     }
 
     pub(crate) fn agents(&self) -> Vec<String> {
