@@ -16,6 +16,8 @@ pub struct Instance {
     pub spec: Arc<App>,
     pub goal: Goal,
     pub condition: Condition,
+    /// When its place was made; never before the version of the root that asked for it.
+    pub created_at: Timestamp,
     /// When the condition was entered.
     pub since: Timestamp,
     /// When it began to run; gone when it no longer does.
@@ -37,8 +39,8 @@ pub struct Instance {
     /// Whether the readiness checks of the spec passed in the deployment that launched it.
     /// True where there is none.
     pub ready: bool,
-    /// The agent is draining and asked for the kill: no back-off for it.
-    pub draining: bool,
+    /// Its task was asked to end. With the goal still to run it is launched again then.
+    pub killing: bool,
 }
 
 /// What is to become of an instance.
@@ -137,6 +139,7 @@ pub struct InstanceRecord {
     pub version: Timestamp,
     pub goal: Goal,
     pub condition: Condition,
+    pub created_at: Timestamp,
     pub since: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_since: Option<Timestamp>,
@@ -171,6 +174,7 @@ impl Instance {
             spec,
             goal: Goal::Running,
             condition: Condition::Scheduled,
+            created_at: now,
             since: now,
             active_since: None,
             placement: None,
@@ -183,7 +187,7 @@ impl Instance {
             health: Vec::new(),
             check: None,
             ready,
-            draining: false,
+            killing: false,
         }
     }
 
@@ -214,6 +218,7 @@ impl Instance {
             version: self.spec.version,
             goal: self.goal,
             condition: self.condition,
+            created_at: self.created_at,
             since: self.since,
             active_since: self.active_since,
             placement: self.placement.as_deref().cloned(),
@@ -236,6 +241,7 @@ impl InstanceRecord {
             incarnation: self.incarnation,
             goal: self.goal,
             condition: self.condition,
+            created_at: self.created_at,
             since: self.since,
             active_since: self.active_since,
             placement: self.placement.map(Arc::new),
@@ -248,7 +254,7 @@ impl InstanceRecord {
             health: Vec::new(),
             check: None,
             ready: self.ready,
-            draining: false,
+            killing: false,
             spec,
         }
     }

@@ -79,7 +79,7 @@ pub struct Deployment {
     /// From 1.
     pub current_step: usize,
     /// Of the current step.
-    pub actions: Vec<ActionState>,
+    pub actions: imbl::Vector<ActionState>,
     /// Set while it makes no progress: why.
     pub reason: Option<Arc<str>>,
     /// Since when there is no progress.
