@@ -206,12 +206,16 @@ impl Instance {
         self.placement.is_some() && self.condition != Condition::Scheduled
     }
 
+    /// Whether some of its checks are not made by the executor.
+    pub(crate) fn own_checks(&self) -> bool {
+        let own = |probe: &HealthProbe| {
+            matches!(probe, HealthProbe::Http { .. } | HealthProbe::Tcp { .. })
+        };
+        self.spec.health_checks.iter().any(|check| own(&check.probe))
+    }
+
     /// What of it is stored.
     pub fn record(&self) -> InstanceRecord {
-        let own_checks =
-            self.spec.health_checks.iter().any(|check| {
-                matches!(check.probe, HealthProbe::Http { .. } | HealthProbe::Tcp { .. })
-            });
         InstanceRecord {
             id: self.id.clone(),
             incarnation: self.incarnation,
@@ -227,7 +231,7 @@ impl Instance {
             started_at: self.started_at,
             mesos_state: self.mesos_state.map(Into::into),
             ips: self.ips.clone(),
-            healthy: self.healthy.filter(|_| !own_checks),
+            healthy: self.healthy.filter(|_| !self.own_checks()),
             ready: self.ready,
         }
     }

@@ -133,8 +133,7 @@ mod tests {
         assert_eq!(decide(&tally, strategy), Decision::default());
         let decision = decide(&Tally { ready: 1, ..tally }, strategy);
         assert_eq!((decision.kill_good, decision.start), (1, 0));
-        let decision =
-            decide(&Tally { ready: 1, old_good: 3, going: 1, ..tally }, strategy);
+        let decision = decide(&Tally { ready: 1, old_good: 3, going: 1, ..tally }, strategy);
         assert_eq!((decision.kill_good, decision.start), (0, 0));
         let decision = decide(&Tally { ready: 1, old_good: 3, ..tally }, strategy);
         assert_eq!((decision.kill_good, decision.start), (0, 1));

@@ -23,6 +23,8 @@ pub(super) struct Running {
     pub(super) open: FxHashSet<PathId>,
     pub(super) rollback: bool,
     pub(super) last_progress: Duration,
+    /// Of each app: the most instances that were ready, and the fewest that were still to go.
+    pub(super) best: FxHashMap<PathId, (u32, u32)>,
     /// Failures of new instances since one of them was ready.
     pub(super) failures: FxHashMap<PathId, u32>,
 }
@@ -73,6 +75,7 @@ impl Core {
             open: FxHashSet::default(),
             rollback,
             last_progress: self.now.mono,
+            best: FxHashMap::default(),
             failures: FxHashMap::default(),
         });
         self.timers.set(self.now.mono + self.config.stalled_after, Timer::Stalled(id.clone()));
@@ -90,6 +93,7 @@ impl Core {
         running.step = step;
         running.actions =
             actions.iter().enumerate().map(|(at, action)| (action.app.id.clone(), at)).collect();
+        running.best.clear();
         running.open = actions.iter().map(|action| action.app.id.clone()).collect();
         self.progress(id);
         let states = actions.iter().map(|action| ActionState {
@@ -175,8 +179,6 @@ impl Core {
             let target = self.view.root.app(app).cloned();
             let data = self.apps.entry(app.clone()).or_default();
             (data.target, data.replacing) = (target, None);
-            // What is lost while nobody looks is found missing now.
-            data.rescale |= data.target.is_some() && data.index.is_empty();
             if let Some(state) = self.view.apps.get_mut(app) {
                 let state = Arc::make_mut(state);
                 state.deployments.clear();
@@ -229,7 +231,7 @@ impl Core {
 
     fn auto_rollback_limit(&self, app: &PathId) -> Option<u32> {
         let target = self.view.root.app(app)?;
-        marathon_model::rollback::limit(target)
+        marathon_model::rollback::failures_allowed(target)
     }
 
     /// Takes back an update whose instances keep failing.

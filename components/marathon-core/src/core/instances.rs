@@ -1,7 +1,9 @@
 //! The one way in which instances change: everything that is counted stays in step.
 
 use super::{AppData, Core, index::Class};
-use crate::{AppState, Condition, Counts, EventKind, Goal, Instance, Metrics, Write, launch::Placed};
+use crate::{
+    AppState, Condition, Counts, EventKind, Goal, Instance, Metrics, Write, launch::Placed,
+};
 use marathon_model::{App, InstanceId, PathId};
 use std::sync::Arc;
 
@@ -22,6 +24,11 @@ impl Core {
         }
     }
 
+    /// Takes over an instance that is known from the store.
+    pub(super) fn restore(&mut self, app: &PathId, instance: Instance) {
+        self.swap(app, None, Some(Arc::new(instance)));
+    }
+
     /// Changes an instance; returns what it is then.
     pub(super) fn modify(
         &mut self,
@@ -32,9 +39,12 @@ impl Core {
         let mut after = (*before).clone();
         change(&mut after);
         if after.condition != before.condition {
-            after.since = self.at();
+            // An unreachable one keeps the time since when it is.
+            if after.condition != Condition::UnreachableInactive {
+                after.since = self.at();
+            }
             after.active_since = match after.condition {
-                Condition::Running if after.active_since.is_none() => Some(after.since),
+                Condition::Running if after.active_since.is_none() => Some(self.at()),
                 condition if condition.active() => after.active_since,
                 _ => None,
             };
@@ -98,12 +108,7 @@ impl Core {
     }
 
     /// Puts `after` in the place of `before`; everything that depends on instances follows.
-    fn swap(
-        &mut self,
-        app: &PathId,
-        before: Option<Arc<Instance>>,
-        after: Option<Arc<Instance>>,
-    ) {
+    fn swap(&mut self, app: &PathId, before: Option<Arc<Instance>>, after: Option<Arc<Instance>>) {
         let data = self.apps.entry(app.clone()).or_default();
         let state = Arc::make_mut(entry(&mut self.view.apps, app));
         let metrics = &mut self.view.metrics;
@@ -215,7 +220,7 @@ fn count(
     op: fn(u32, u32) -> u32,
     wide: fn(u64, u64) -> u64,
 ) {
-    let mut add = |field: &mut u32| *field = op(*field, 1);
+    let add = |field: &mut u32| *field = op(*field, 1);
     add(&mut counts.total);
     metrics.instances_total = wide(metrics.instances_total, 1);
     match instance.condition {

@@ -26,7 +26,8 @@ mod timers;
 mod unreachable;
 
 use crate::{
-    Config, Effects, Event, EventKind, Input, ProbeId, Recovered, View, health::ProbeKey,
+    Config, Effects, Event, EventKind, Input, ProbeId, Recovered, View,
+    health::ProbeKey,
     launch::{Placed, Refusals},
 };
 use backoff::Backoffs;
