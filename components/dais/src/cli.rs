@@ -1,7 +1,8 @@
 //! The commands a person types.
 
 use crate::{component, task, up};
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use cli::{Globals, Io};
 use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
@@ -9,6 +10,8 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Debug, Parser)]
 #[command(name = "dais", version, arg_required_else_help = true)]
 struct Cli {
+    #[command(flatten)]
+    globals: Globals,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,26 +41,47 @@ enum Command {
     ///
     /// Told by the environment: PORT0 (8000), HELLO_NAME, HELLO_VERSION, HELLO_LISTEN.
     HelloWorld,
-    /// Run tasks from the command line.
-    #[command(subcommand)]
+    /// Run tasks from the command line, and look into them.
+    #[command(args_conflicts_with_subcommands = true)]
     Task(Task),
+    #[command(flatten)]
+    Client(cli::Command),
+}
+
+#[derive(Debug, Args)]
+struct Task {
+    #[command(subcommand)]
+    command: Option<TaskCommand>,
+    #[command(flatten)]
+    list: cli::TaskList,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
+enum TaskCommand {
     /// Run one command as a task, show its states and output, exit with its status.
     Run(Box<task::Arguments>),
+    #[command(flatten)]
+    Client(cli::TaskCommand),
 }
 
 /// Parses the arguments and does what they say.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { globals, command } = Cli::parse();
+    let result = match command {
         Command::Up(arguments) => on(Builder::new_multi_thread(), up::run(arguments)),
         Command::Run { arguments } => component::run(&arguments),
         Command::HelloWorld => on(Builder::new_current_thread(), hello_world()),
-        Command::Task(Task::Run(arguments)) => {
+        Command::Task(Task { command: Some(TaskCommand::Run(arguments)), .. }) => {
             on(Builder::new_current_thread(), task::run(*arguments))
         }
+        Command::Task(Task { command, list }) => {
+            let command = command.and_then(|command| match command {
+                TaskCommand::Client(command) => Some(command),
+                TaskCommand::Run(_) => None,
+            });
+            cli::run_task(command, list, globals, Io::system())
+        }
+        Command::Client(command) => cli::run(command, globals, Io::system(), Cli::command),
     };
     result.unwrap_or_else(|error| {
         eprintln!("dais: {error:#}");
@@ -86,7 +110,6 @@ pub(crate) fn on(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {

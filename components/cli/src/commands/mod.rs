@@ -1,0 +1,116 @@
+//! The commands: clap's view of them, and which function performs each.
+
+mod auth;
+mod cluster;
+mod completion;
+mod config;
+mod marathon;
+mod node;
+mod package;
+mod service;
+pub(crate) mod task;
+
+use crate::context::{Context, Globals};
+use crate::failure::{self, FAILED};
+use crate::terminal::{Io, printable};
+use clap::Subcommand;
+use std::process::ExitCode;
+use tokio::runtime::Builder;
+
+/// The client commands, but for those of `task`, beside which the binary puts its own.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Log in to a cluster.
+    #[command(subcommand)]
+    Auth(auth::Auth),
+    /// Manage the clusters that commands speak to.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Print a script that completes commands in a shell.
+    Completion(completion::Completion),
+    /// Manage the configuration of the attached cluster.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Deploy and manage applications.
+    #[command(subcommand)]
+    Marathon(marathon::Marathon),
+    /// Show the nodes of the cluster.
+    #[command(args_conflicts_with_subcommands = true)]
+    Node(node::Node),
+    /// Install and manage packages.
+    #[command(subcommand)]
+    Package(package::Package),
+    /// Manage services: frameworks, and what they are made of.
+    #[command(args_conflicts_with_subcommands = true)]
+    Service(service::Service),
+}
+
+/// Performs a command.
+///
+/// `whole` gives all of the binary's commands, for completion.
+pub fn run(
+    command: Command,
+    globals: Globals,
+    io: Io,
+    whole: fn() -> clap::Command,
+) -> anyhow::Result<ExitCode> {
+    perform(io, globals, async |context| match command {
+        Command::Auth(command) => command.run(context),
+        Command::Cluster(command) => command.run(context).await,
+        Command::Completion(command) => command.run(context, whole()),
+        Command::Config(command) => command.run(context),
+        Command::Marathon(command) => command.run(context).await,
+        Command::Node(command) => command.run(context).await,
+        Command::Package(command) => command.run(context).await,
+        Command::Service(command) => command.run(context).await,
+    })
+}
+
+/// Performs a command of `task`; none is the list, as older scripts have it.
+pub fn run_task(
+    command: Option<task::TaskCommand>,
+    list: task::List,
+    globals: Globals,
+    io: Io,
+) -> anyhow::Result<ExitCode> {
+    perform(io, globals, async |context| task::run(command, list, context).await)
+}
+
+fn perform(
+    io: Io,
+    globals: Globals,
+    work: impl AsyncFnOnce(&mut Context) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut context = Context::new(io, globals);
+    let result = runtime.block_on(work(&mut context));
+    // What still blocks (a lookup of a name) must not hold up the end.
+    runtime.shutdown_background();
+    let result = result.and_then(|()| Ok(context.io.flush()?));
+    let Err(error) = result else { return Ok(ExitCode::SUCCESS) };
+    let (status, tell) = failure::status(&error);
+    if tell {
+        // Nobody may be there to read it either.
+        let _ = context.io.note(format!("dais: {}", printable(&format!("{error:#}"))));
+    }
+    let _ = context.io.flush();
+    Ok(ExitCode::from(status))
+}
+
+/// What a deprecated way to list says, as the dcos CLI says it.
+fn deprecated(context: &mut Context, what: &str, command: &str) -> anyhow::Result<()> {
+    let strict = ["DAIS_CLI_STRICT_DEPRECATIONS", "DCOS_CLI_STRICT_DEPRECATIONS"];
+    if context.io.environment().first(&strict).is_some() {
+        return Err(failure::usage(format!("use `dais {command} list`")));
+    }
+    let text = format!(
+        "Getting the list of {what} from `dais {command}` is deprecated. \
+         Please use `dais {command} list`."
+    );
+    Ok(context.io.note(text)?)
+}
+
+/// Ends with "failed" when everything there is to say has been said.
+fn said() -> anyhow::Error {
+    anyhow::Error::new(failure::Ended(FAILED))
+}

@@ -1,0 +1,258 @@
+//! Where the cluster's servers are.
+//!
+//! The first of these that says something decides: `--url`; DAIS_URL or DCOS_URL;
+//! DAIS_DATA_DIR, the folder of a `dais up`; the attached cluster of the configuration;
+//! the default folder of `dais up`. Single servers named by DAIS_MARATHON_URL,
+//! DAIS_COSMOS_URL, DAIS_MESOS_URL, or by marathon.url, package.cosmos_url and
+//! core.mesos_master_url in the configuration, are where those say.
+
+use crate::config::{Config, Folder, keys};
+use crate::context::Globals;
+use crate::json::some_text;
+use crate::terminal::Environment;
+use anyhow::Context;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait for an answer unless told otherwise, as the dcos CLI.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A cluster and how to reach it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cluster {
+    /// Before all servers; they are paths below it.
+    pub(crate) gateway: Option<String>,
+    pub(crate) marathon: Option<String>,
+    pub(crate) cosmos: Option<String>,
+    pub(crate) mesos: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) any_certificate: bool,
+    pub(crate) timeout: Duration,
+}
+
+/// How agents are reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Mesos<'a> {
+    Gateway(&'a str),
+    /// At the addresses the master tells.
+    Direct,
+}
+
+// === impl Cluster ===
+
+impl Default for Cluster {
+    fn default() -> Cluster {
+        Cluster {
+            gateway: None,
+            marathon: None,
+            cosmos: None,
+            mesos: None,
+            token: None,
+            any_certificate: false,
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+impl Cluster {
+    /// The cluster that is meant.
+    pub(crate) fn find(env: &Environment, globals: &Globals) -> anyhow::Result<Cluster> {
+        let mut cluster = Cluster::base(env, globals)?;
+        cluster.settings(|name| match name {
+            keys::TIMEOUT => env.first(&["DAIS_TIMEOUT", "DCOS_TIMEOUT"]),
+            keys::SSL_VERIFY => env.first(&["DAIS_SSL_VERIFY", "DCOS_SSL_VERIFY"]),
+            keys::TOKEN => env.first(&["DAIS_ACS_TOKEN", "DCOS_ACS_TOKEN"]),
+            keys::MARATHON => env.get("DAIS_MARATHON_URL"),
+            keys::COSMOS => env.get("DAIS_COSMOS_URL"),
+            keys::MESOS => env.get("DAIS_MESOS_URL"),
+            _ => None,
+        })?;
+        Ok(cluster)
+    }
+
+    fn base(env: &Environment, globals: &Globals) -> anyhow::Result<Cluster> {
+        let url = globals.url.clone().or_else(|| env.first(&["DAIS_URL", "DCOS_URL"]));
+        if let Some(url) = url {
+            return Ok(Cluster { gateway: Some(whole(&url)), ..Cluster::default() });
+        }
+        if let Some(folder) = env.get("DAIS_DATA_DIR") {
+            return Cluster::in_folder(Path::new(&folder));
+        }
+        let folder = Folder::find(env)?;
+        if let Some(config) = folder.current(env)? {
+            return Cluster::configured(&config);
+        }
+        let folder = data_dir(env).context(
+            "no cluster is known: `dais cluster setup <url>` names one, `dais up` starts one",
+        )?;
+        Cluster::in_folder(&folder)
+    }
+
+    /// The cluster of a `dais up` in a folder.
+    pub(crate) fn in_folder(folder: &Path) -> anyhow::Result<Cluster> {
+        let path = folder.join("endpoints.json");
+        let bytes = fs::read(&path).with_context(|| {
+            format!(
+                "no cluster runs in {} and none is attached: `dais up` starts one on this \
+                 machine, `dais cluster setup <url>` names another",
+                folder.display()
+            )
+        })?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let at = |pointer| some_text(&value, pointer).map(whole);
+        Ok(Cluster {
+            marathon: at("/marathon"),
+            cosmos: at("/cosmos"),
+            mesos: at("/mesos_master"),
+            ..Cluster::default()
+        })
+    }
+
+    /// The cluster a configuration describes.
+    pub(crate) fn configured(config: &Config) -> anyhow::Result<Cluster> {
+        let gateway = config.get(keys::URL).map(|url| whole(&url));
+        let mut cluster = Cluster { gateway, ..Cluster::default() };
+        cluster.settings(|name| config.get(name))?;
+        Ok(cluster)
+    }
+
+    fn settings(&mut self, get: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+        if let Some(text) = get(keys::TIMEOUT) {
+            let seconds: u64 =
+                text.parse().ok().filter(|seconds| *seconds >= 1).with_context(|| {
+                    format!("core.timeout is {text:?}; expected whole seconds, 1 or more")
+                })?;
+            self.timeout = Duration::from_secs(seconds);
+        }
+        if let Some(text) = get(keys::SSL_VERIFY) {
+            // The path of a bundle is kept, not used: only the public roots are known.
+            self.any_certificate = text.eq_ignore_ascii_case("false");
+        }
+        let take = |place: &mut Option<String>, key| {
+            if let Some(value) = get(key) {
+                *place = Some(value);
+            }
+        };
+        take(&mut self.token, keys::TOKEN);
+        take(&mut self.marathon, keys::MARATHON);
+        take(&mut self.cosmos, keys::COSMOS);
+        take(&mut self.mesos, keys::MESOS);
+        for url in [&mut self.marathon, &mut self.cosmos, &mut self.mesos] {
+            *url = url.as_deref().map(whole);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn marathon(&self) -> anyhow::Result<String> {
+        self.place(&self.marathon, "/service/marathon", "Marathon")
+    }
+
+    pub(crate) fn mesos(&self) -> anyhow::Result<String> {
+        self.place(&self.mesos, "/mesos", "Mesos master")
+    }
+
+    /// The package service's URL, and what stands before its `/service` paths.
+    pub(crate) fn cosmos(&self) -> anyhow::Result<(String, &'static str)> {
+        let prefix = if self.cosmos.is_none() { "/cosmos" } else { "" };
+        Ok((self.place(&self.cosmos, "", "package service")?, prefix))
+    }
+
+    pub(crate) fn agents(&self) -> Mesos<'_> {
+        match &self.gateway {
+            Some(gateway) if self.mesos.is_none() => Mesos::Gateway(gateway),
+            _ => Mesos::Direct,
+        }
+    }
+
+    fn place(&self, own: &Option<String>, below: &str, what: &str) -> anyhow::Result<String> {
+        let gateway = || self.gateway.as_ref().map(|gateway| format!("{gateway}{below}"));
+        own.clone().or_else(gateway).with_context(|| {
+            format!("this cluster has no {what}; is it an older `dais up`? start it again")
+        })
+    }
+}
+
+/// Where `dais up` keeps its cluster unless told otherwise.
+pub(crate) fn data_dir(env: &Environment) -> Option<PathBuf> {
+    let folder = |name| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME");
+    let base = state.or_else(|| folder("HOME").map(|home| home.join(".local/share")))?;
+    Some(base.join("dais"))
+}
+
+/// A URL with a scheme and without a slash at its end.
+pub(crate) fn whole(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(endpoints: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("endpoints.json"), endpoints).unwrap();
+        folder
+    }
+
+    const ENDPOINTS: &str = r#"{"mesos_master":"127.0.0.1:5050","agents":[],
+        "marathon":"http://127.0.0.1:8080","cosmos":"http://127.0.0.1:7070/"}"#;
+
+    #[test]
+    fn a_folder_of_dais_up_names_everything() {
+        let folder = folder_with(ENDPOINTS);
+        let env = Environment::of([("DAIS_DATA_DIR", folder.path().to_str().unwrap())]);
+        let cluster = Cluster::find(&env, &Globals::default()).unwrap();
+        assert_eq!(cluster.marathon().unwrap(), "http://127.0.0.1:8080");
+        assert_eq!(cluster.mesos().unwrap(), "http://127.0.0.1:5050");
+        assert_eq!(cluster.cosmos().unwrap(), ("http://127.0.0.1:7070".to_owned(), ""));
+        assert_eq!(cluster.agents(), Mesos::Direct);
+    }
+
+    #[test]
+    fn a_gateway_has_everything_below_it() {
+        let env = Environment::of([("DCOS_URL", "https://dcos.example.com/")]);
+        let cluster = Cluster::find(&env, &Globals::default()).unwrap();
+        let base = "https://dcos.example.com";
+        assert_eq!(cluster.marathon().unwrap(), format!("{base}/service/marathon"));
+        assert_eq!(cluster.mesos().unwrap(), format!("{base}/mesos"));
+        assert_eq!(cluster.cosmos().unwrap(), (base.to_owned(), "/cosmos"));
+        assert_eq!(cluster.agents(), Mesos::Gateway(base));
+        let globals = Globals { url: Some("10.0.0.1".into()), ..Globals::default() };
+        let cluster = Cluster::find(&env, &globals).unwrap();
+        assert_eq!(cluster.gateway.as_deref(), Some("http://10.0.0.1"));
+    }
+
+    #[test]
+    fn single_servers_may_be_elsewhere() {
+        let env = Environment::of([
+            ("DAIS_URL", "http://gate"),
+            ("DAIS_MARATHON_URL", "mom:8081"),
+            ("DCOS_TIMEOUT", "7"),
+            ("DCOS_SSL_VERIFY", "False"),
+        ]);
+        let cluster = Cluster::find(&env, &Globals::default()).unwrap();
+        assert_eq!(cluster.marathon().unwrap(), "http://mom:8081");
+        assert_eq!(cluster.mesos().unwrap(), "http://gate/mesos");
+        assert_eq!((cluster.timeout, cluster.any_certificate), (Duration::from_secs(7), true));
+        let env = Environment::of([("DAIS_URL", "http://gate"), ("DCOS_TIMEOUT", "soon")]);
+        let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
+        assert!(error.contains("\"soon\"") && error.contains("1 or more"), "{error}");
+    }
+
+    #[test]
+    fn without_a_cluster_it_says_how_to_get_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = Environment::of([("HOME", folder.path().to_str().unwrap())]);
+        let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
+        assert!(error.contains("dais up") && error.contains("cluster setup"), "{error}");
+        let folder = folder_with(r#"{"mesos_master":"127.0.0.1:5050"}"#);
+        let cluster = Cluster::in_folder(folder.path()).unwrap();
+        let error = cluster.marathon().unwrap_err().to_string();
+        assert!(error.contains("no Marathon"), "{error}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Following a deployment: how far it is, why it waits, how it ended.
+//!
+//! What there is to show is worked out from Marathon's answers by [`AppProgress`], without
+//! a terminal or a network; [`Context::follow`] asks for the answers and draws.
+
+mod draw;
+mod progress;
+
+pub(crate) use progress::reasons;
+
+use crate::context::Context;
+use crate::failure::{Ended, INTERRUPTED};
+use crate::json::{list, some_text, text};
+use crate::server::{Server, query};
+use crate::terminal::Io;
+use anyhow::bail;
+use clap::Args;
+use draw::Screen;
+use progress::AppProgress;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Between two looks, at first and after a while.
+const SOON: Duration = Duration::from_millis(250);
+const LATER: Duration = Duration::from_secs(1);
+/// So many looks are soon ones.
+const EAGER: u32 = 40;
+/// So many questions in a row may go unanswered: Marathon may be starting again.
+const PATIENCE: u32 = 60;
+/// Of so many apps at most the details are asked for and shown.
+const SHOWN_APPS: usize = 10;
+
+/// Whether to wait for a deployment.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Wait {
+    /// Wait until the deployment is over, though nobody watches.
+    #[arg(long, conflicts_with = "no_wait")]
+    wait: bool,
+    /// Do not wait, though somebody watches.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// A deployment as its start was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Deployment {
+    pub(crate) id: String,
+    /// The version its apps have when it is done.
+    pub(crate) version: Option<String>,
+    /// The apps it is about, when they are known already.
+    pub(crate) apps: Vec<String>,
+}
+
+/// One look at a deployment.
+enum Look {
+    Running(Vec<AppProgress>),
+    Over,
+}
+
+// === impl Wait ===
+
+impl Wait {
+    /// Whether to wait: as asked, else if somebody watches.
+    pub(crate) fn is_wanted(self, io: &Io) -> bool {
+        self.wait || (io.is_watched() && !self.no_wait)
+    }
+}
+
+// === impl Deployment ===
+
+impl Deployment {
+    /// Out of Marathon's `{deploymentId, version}`.
+    pub(crate) fn of(answer: &Value, apps: &[String]) -> Option<Deployment> {
+        Some(Deployment {
+            id: some_text(answer, "/deploymentId")?.to_owned(),
+            version: some_text(answer, "/version").map(str::to_owned),
+            apps: apps.to_vec(),
+        })
+    }
+}
+
+impl Context {
+    /// Follows a deployment to its end if somebody watches, or if asked to.
+    pub(crate) async fn follow(
+        &mut self,
+        marathon: &Server,
+        deployment: Deployment,
+        wait: Wait,
+    ) -> anyhow::Result<()> {
+        if wait.is_wanted(&self.io) {
+            self.watch(marathon, deployment, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows a deployment until it is over, or Ctrl-C.
+    pub(crate) async fn watch(
+        &mut self,
+        marathon: &Server,
+        mut deployment: Deployment,
+        interval: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        self.io.flush()?;
+        let mut screen = Screen::new(self.io.can_redraw());
+        let end = tokio::select! {
+            end = look_until_over(marathon, &mut deployment, interval, &mut screen, self) => end,
+            _ = tokio::signal::ctrl_c() => {
+                screen.clear();
+                self.io.note(format!(
+                    "The deployment goes on; `dais marathon deployment watch {}` follows it, \
+                     `dais marathon deployment rollback {0}` takes it back.",
+                    deployment.id
+                ))?;
+                return Err(anyhow::Error::new(Ended(INTERRUPTED)));
+            }
+        };
+        screen.clear();
+        end?;
+        self.outcome(marathon, &deployment).await
+    }
+
+    /// How a deployment ended: Marathon forgets it, but its apps tell.
+    async fn outcome(&mut self, marathon: &Server, deployment: &Deployment) -> anyhow::Result<()> {
+        let id = &deployment.id;
+        let mut lines = Vec::new();
+        for app_id in deployment.apps.iter().take(SHOWN_APPS) {
+            let Some(app) = app(marathon, app_id).await? else {
+                lines.push(format!("  {app_id}: removed"));
+                continue;
+            };
+            let version = some_text(&app, "/version");
+            if let (Some(version), Some(ours)) = (version, &deployment.version)
+                && version < ours.as_str()
+            {
+                let failure = match some_text(&app, "/lastTaskFailure/message") {
+                    Some(message) => format!("\n  last failure: {message}"),
+                    None => String::new(),
+                };
+                bail!(
+                    "deployment {id} was taken back: {app_id} is as it was at {version}{failure}"
+                );
+            }
+            lines.push(format!("  {}", AppProgress::of(&app, None, None).line()));
+        }
+        self.io.note(format!("Deployment {id} is complete"))?;
+        for line in lines {
+            self.io.note(line)?;
+        }
+        Ok(())
+    }
+}
+
+async fn look_until_over(
+    marathon: &Server,
+    deployment: &mut Deployment,
+    interval: Option<Duration>,
+    screen: &mut Screen,
+    context: &mut Context,
+) -> anyhow::Result<()> {
+    let (mut looks, mut unanswered) = (0u32, 0u32);
+    loop {
+        match look(marathon, deployment).await {
+            Ok(Look::Over) => return Ok(()),
+            Ok(Look::Running(apps)) => {
+                unanswered = 0;
+                for line in screen.show(&apps) {
+                    context.io.note(line)?;
+                }
+            }
+            Err(error) => {
+                unanswered += 1;
+                if unanswered > PATIENCE {
+                    return Err(error);
+                }
+            }
+        }
+        looks = looks.saturating_add(1);
+        let pause = if looks < EAGER { SOON } else { LATER };
+        sleep(interval.unwrap_or(pause)).await;
+    }
+}
+
+async fn look(marathon: &Server, deployment: &mut Deployment) -> anyhow::Result<Look> {
+    let running = marathon.get("/v2/deployments").await?;
+    let ours = list(&running, "").iter().find(|one| text(one, "/id") == deployment.id);
+    let Some(ours) = ours else { return Ok(Look::Over) };
+    deployment.version = some_text(ours, "/version").map(str::to_owned);
+    deployment.apps = affected(ours);
+    let queue = marathon.get("/v2/queue").await?;
+    let mut apps = Vec::new();
+    for id in deployment.apps.iter().take(SHOWN_APPS) {
+        let action = list(ours, "/currentActions").iter().find(|one| text(one, "/app") == id);
+        let action = action.map(|action| text(action, "/action"));
+        let waiting = list(&queue, "/queue").iter().find(|item| text(item, "/app/id") == id);
+        if let Some(app) = app(marathon, id).await? {
+            apps.push(AppProgress::of(&app, action, waiting));
+        }
+    }
+    Ok(Look::Running(apps))
+}
+
+fn affected(deployment: &Value) -> Vec<String> {
+    let apps = list(deployment, "/affectedApps").iter().filter_map(Value::as_str);
+    let unique: BTreeSet<String> = apps.map(str::to_owned).collect();
+    unique.into_iter().collect()
+}
+
+/// An app with its counts, but without its tasks, which may be very many.
+async fn app(marathon: &Server, id: &str) -> anyhow::Result<Option<Value>> {
+    let embeds = "apps.taskStats,apps.lastTaskFailure";
+    let path = format!("/v2/apps{}", query(&[("id", Some(id)), ("embed", Some(embeds))]));
+    let found = marathon.get(&path).await?;
+    Ok(list(&found, "/apps").iter().find(|app| text(app, "/id") == id).cloned())
+}

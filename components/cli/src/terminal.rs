@@ -1,0 +1,288 @@
+//! Standard input and output, the environment, and what the terminal can show.
+
+use crate::table::Table;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+
+/// Environment variables, of the process or of a test.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    given: Option<BTreeMap<String, String>>,
+}
+
+/// What a command reads and writes.
+pub struct Io {
+    stdin: BufReader<Box<dyn Read + Send>>,
+    stdout: Box<dyn Write + Send>,
+    stderr: Box<dyn Write + Send>,
+    stdin_terminal: bool,
+    stdout_terminal: bool,
+    stderr_terminal: bool,
+    environment: Environment,
+}
+
+/// Colours, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Style {
+    colours: bool,
+}
+
+/// A colour with a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Added,
+    Removed,
+    Changed,
+    Strong,
+}
+
+// === impl Environment ===
+
+impl Environment {
+    /// The variables of this process.
+    pub fn system() -> Environment {
+        Environment { given: None }
+    }
+
+    /// These variables and no others.
+    pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Environment {
+        let pairs = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Environment { given: Some(BTreeMap::from(pairs)) }
+    }
+
+    /// A variable's value; one that is set to nothing counts as not set.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let value = match &self.given {
+            Some(given) => given.get(name).cloned(),
+            None => std::env::var(name).ok(),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The first of several variables that is set.
+    pub(crate) fn first(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.get(name))
+    }
+}
+
+// === impl Io ===
+
+impl fmt::Debug for Io {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Io").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+impl Io {
+    /// Those of this process.
+    pub fn system() -> Io {
+        Io {
+            stdin: BufReader::new(Box::new(io::stdin())),
+            stdout: Box::new(BufWriter::new(io::stdout())),
+            stderr: Box::new(io::stderr()),
+            stdin_terminal: io::stdin().is_terminal(),
+            stdout_terminal: io::stdout().is_terminal(),
+            stderr_terminal: io::stderr().is_terminal(),
+            environment: Environment::system(),
+        }
+    }
+
+    /// Pipes, and an environment of their own: for tests.
+    pub fn pipes(
+        stdin: impl Read + Send + 'static,
+        stdout: impl Write + Send + 'static,
+        stderr: impl Write + Send + 'static,
+        environment: Environment,
+    ) -> Io {
+        Io {
+            stdin: BufReader::new(Box::new(stdin)),
+            stdout: Box::new(stdout),
+            stderr: Box::new(stderr),
+            stdin_terminal: false,
+            stdout_terminal: false,
+            stderr_terminal: false,
+            environment,
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Whether somebody sits there and reads: then it pays to show progress.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.stdout_terminal && self.stderr_terminal
+    }
+
+    /// Whether lines on standard error may be redrawn.
+    pub(crate) fn can_redraw(&self) -> bool {
+        self.stderr_terminal && self.environment.get("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// How standard output may look.
+    pub(crate) fn style(&self) -> Style {
+        let plain = self.environment.get("NO_COLOR").is_some()
+            || self.environment.get("TERM").is_some_and(|term| term == "dumb");
+        Style { colours: self.stdout_terminal && !plain }
+    }
+
+    /// A line on standard output.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        writeln!(self.stdout, "{}", text.as_ref())
+    }
+
+    /// Bytes on standard output, as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(bytes)
+    }
+
+    /// A line on standard error.
+    pub(crate) fn note(&mut self, text: impl AsRef<str>) -> io::Result<()> {
+        self.stdout.flush()?;
+        writeln!(self.stderr, "{}", text.as_ref())
+    }
+
+    /// A value, indented as the dcos CLI does it.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        self.indented(value, b"    ")
+    }
+
+    /// A value, indented by two: packages and lists of versions.
+    pub(crate) fn narrow_json(&mut self, value: &Value) -> io::Result<()> {
+        self.indented(value, b"  ")
+    }
+
+    fn indented(&mut self, value: &Value, indent: &[u8]) -> io::Result<()> {
+        let format = serde_json::ser::PrettyFormatter::with_indent(indent);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.stdout, format);
+        serde::Serialize::serialize(value, &mut serializer).map_err(io::Error::from)?;
+        writeln!(self.stdout)
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
+        let style = self.style();
+        self.stdout.write_all(table.render(style).as_bytes())
+    }
+
+    /// Hands everything over before something is waited for.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()?;
+        self.stderr.flush()
+    }
+
+    /// All of standard input; `example` tells a person at a terminal what belongs there.
+    pub(crate) fn read_stdin(&mut self, example: &str) -> anyhow::Result<Vec<u8>> {
+        if self.stdin_terminal {
+            let text = "a file, or the JSON on standard input, is needed; for example:";
+            return Err(crate::failure::usage(format!("{text}\n  {example}")));
+        }
+        let mut bytes = Vec::new();
+        self.stdin.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Asks, and takes one line as the answer; nothing at the end of the input.
+    pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<String>> {
+        self.stdout.flush()?;
+        write!(self.stderr, "{question}")?;
+        self.stderr.flush()?;
+        let mut line = String::new();
+        let read = self.stdin.read_line(&mut line)?;
+        Ok((read > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    /// Asks for yes or no, three times at most, as the dcos CLI does.
+    pub(crate) fn confirm(&mut self, question: &str, default: &str) -> anyhow::Result<()> {
+        for _ in 0..3 {
+            let Some(answer) = self.ask(question)? else {
+                // The question stands without an end of line.
+                self.note("")?;
+                break;
+            };
+            let answer = if answer.is_empty() { default } else { &answer };
+            match answer.to_ascii_lowercase().as_str() {
+                "y" | "yes" => return Ok(()),
+                "n" | "no" => break,
+                _ => {}
+            }
+        }
+        anyhow::bail!("couldn't get confirmation (--yes answers every question with yes)")
+    }
+}
+
+// === impl Style ===
+
+impl Style {
+    #[cfg(test)]
+    pub(crate) const fn of(colours: bool) -> Style {
+        Style { colours }
+    }
+
+    /// Text in a colour, where there are colours.
+    pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Added => "32",
+            Colour::Removed => "31",
+            Colour::Changed => "33",
+            Colour::Strong => "1",
+        };
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text from elsewhere without what would steer the terminal.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| if is_control(c) { char::REPLACEMENT_CHARACTER } else { c });
+    Cow::Owned(shown.collect())
+}
+
+fn is_control(c: char) -> bool {
+    c.is_control() && c != '\n' && c != '\t'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(input: &'static str, environment: Environment) -> Io {
+        Io::pipes(input.as_bytes(), io::sink(), io::sink(), environment)
+    }
+
+    #[test]
+    fn colours_need_a_terminal_and_no_objection() {
+        let style = |environment| {
+            let mut io = io("", environment);
+            io.stdout_terminal = true;
+            io.style()
+        };
+        assert_eq!(style(Environment::of([])), Style::of(true));
+        assert_eq!(style(Environment::of([("NO_COLOR", "1")])), Style::of(false));
+        assert_eq!(style(Environment::of([("NO_COLOR", "")])), Style::of(true));
+        assert_eq!(style(Environment::of([("TERM", "dumb")])), Style::of(false));
+        assert_eq!(io("", Environment::of([])).style(), Style::of(false));
+    }
+
+    #[test]
+    fn confirmation_is_asked_for_three_times() {
+        let confirm =
+            |input, default| io(input, Environment::default()).confirm("sure? ", default).is_ok();
+        assert!(confirm("yes\n", "no"));
+        assert!(confirm("\n", "Yes"));
+        assert!(confirm("what\n\n", "Yes"));
+        assert!(!confirm("\n", "no"));
+        assert!(!confirm("a\nb\nc\nyes\n", "Yes"));
+        assert!(!confirm("", "Yes"), "the end of the input is no answer");
+    }
+
+    #[test]
+    fn text_of_others_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(printable("plain ü\n"), "plain ü\n");
+    }
+}
