@@ -44,10 +44,6 @@ impl Server {
         Server { who, base, client, token, verbosity }
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
-    }
-
     /// Asks for JSON.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.json(Method::GET, path, None).await

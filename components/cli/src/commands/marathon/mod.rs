@@ -101,7 +101,7 @@ pub enum Plugin {
 
 /// `--force`, wherever something is changed.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Force {
+pub(super) struct Force {
     /// Override deployments that are in the way.
     #[arg(long)]
     force: bool,

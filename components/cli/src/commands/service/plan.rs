@@ -12,7 +12,7 @@ use diff::Line;
 use serde_json::Value;
 
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(super) struct Plan {
     /// A file or URL with the JSON of an app, a list of apps, or a group; absent, or -,
     /// standard input.
     file: Option<String>,
