@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use http_kit::logging::LevelControl;
 use marathon_core::Config as CoreConfig;
 use marathon_model::settings::{AcceptedRoles, NewGroupEnforceRole};
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ pub struct Config {
     pub http_max_concurrent_requests: Option<usize>,
     /// `--access_control_allow_origin`.
     pub access_control_allow_origin: Vec<String>,
+    /// How much is logged, see `/logging`.
+    pub logging: LevelControl,
     /// `--metrics_prometheus`.
     pub metrics_prometheus: bool,
     /// `--event_stream_max_outstanding_messages`.
@@ -101,6 +104,7 @@ impl Default for Config {
             http_compression: true,
             http_max_concurrent_requests: None,
             access_control_allow_origin: Vec::new(),
+            logging: LevelControl::default(),
             metrics_prometheus: true,
             event_stream_max_outstanding_messages: 1024,
             masters: Vec::new(),

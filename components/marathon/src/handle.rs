@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use marathon_core::{Command, Event, Refusal, Reply, View};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
     config::Config,
@@ -53,6 +53,7 @@ pub struct Request {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    abdicate: Notify,
     inbox: mpsc::Sender<Request>,
     view: ArcSwap<View>,
     events: Events,
@@ -72,6 +73,7 @@ pub fn channel(view: View, store: Store, info: Info) -> (Handle, Inbox) {
         store,
         info,
         commands: AtomicU64::new(0),
+        abdicate: Notify::new(),
         registered: AtomicBool::new(false),
     });
     (Handle { shared: shared.clone() }, Inbox { requests, shared })
@@ -121,9 +123,23 @@ impl Handle {
         self.shared.registered.load(Ordering::Relaxed)
     }
 
+    /// Ends the session with the master and begins anew from what is stored.
+    pub fn abdicate(&self) {
+        self.shared.abdicate.notify_one();
+    }
+
     /// How many commands there were.
     pub fn commands(&self) -> u64 {
         self.shared.commands.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Waits until somebody wants everything to begin anew.
+    pub(crate) async fn abdicated(&self) {
+        self.abdicate.notified().await;
     }
 }
 

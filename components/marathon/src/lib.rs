@@ -9,9 +9,12 @@ pub mod config;
 pub mod events;
 mod framework;
 pub mod handle;
+mod http;
 mod owner;
 mod probes;
+mod render;
 mod run;
+mod sse;
 pub mod store;
 
 pub use config::Config;

@@ -45,6 +45,8 @@ pub(crate) struct Clock(Instant);
 pub(crate) enum End {
     /// As asked.
     Stopped,
+    /// As asked, to begin anew.
+    Abdicated,
     /// The state could not be written; the core is ahead of the disk and must not live on.
     Write(StoreError),
     /// The master ended the framework with all its tasks.
@@ -79,6 +81,7 @@ struct Writing {
 /// What woke the owner.
 enum Woken {
     Stop,
+    Abdicate,
     Tick,
     Written(Committer, Result<(), StoreError>),
     Requests(Vec<Request>),
@@ -138,6 +141,10 @@ impl Owner {
             self.settle(inbox);
             let end = match self.wait(inbox, stop).await {
                 Woken::Stop => Some(self.last_write(inbox).await),
+                Woken::Abdicate => Some(match self.last_write(inbox).await {
+                    End::Stopped => End::Abdicated,
+                    end => end,
+                }),
                 Woken::Written(_, Err(error)) => Some(End::Write(error)),
                 Woken::Written(committer, Ok(())) => {
                     self.written(inbox, committer);
@@ -183,6 +190,7 @@ impl Owner {
                 None => std::future::pending().await,
             }
         };
+        let shared = inbox.shared.clone();
         let Framework { notices, calls } = &mut self.framework;
         let probes = &mut self.probes;
         let inputs = async {
@@ -198,6 +206,7 @@ impl Owner {
         tokio::select! {
             biased;
             () = stop.cancelled() => Woken::Stop,
+            () = shared.abdicated() => Woken::Abdicate,
             (committer, result) = written => Woken::Written(committer, result),
             () = tick => Woken::Tick,
             Some((call, reason)) = failures.recv() => Woken::Failed(call, reason),
@@ -307,6 +316,7 @@ impl Owner {
     fn give_up(&mut self, end: &End) {
         let reason = match end {
             End::Stopped => "The service is stopping.".to_owned(),
+            End::Abdicated => "The service begins anew; try again.".to_owned(),
             End::Write(error) => format!("The state could not be written: {}", chain(error)),
             End::Removed(reason) | End::Refused(reason) => {
                 format!("The master ended the subscription: {reason}")

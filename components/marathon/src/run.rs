@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     framework::Framework,
     handle::{Handle, Inbox, Info, channel},
+    http,
     owner::{Clock, End, Owner},
     probes::Probes,
     store::{Committer, Store, StoreError},
@@ -68,7 +69,7 @@ pub async fn start(
 
     let info = Info { address, leader: leader(&config, address), config: config.clone() };
     let (handle, inbox) = channel(View::default(), store.clone(), info);
-    let service = service(handle.clone());
+    let service = http::service(handle.clone());
     let life = Lives { config, store, inbox, clock: Clock::start(), shutdown: shutdown.clone() };
     let first = life.begin(recovered, committer);
     let join = tokio::spawn(supervise(life, first, listener, service, shutdown));
@@ -101,14 +102,6 @@ async fn supervise(
     stop.cancel();
     let _ = server.await;
     owner.map_err(|_| Error::Crashed)
-}
-
-/// Until the API is there.
-fn service(_: Handle) -> impl http_kit::Service {
-    |_: http_kit::Request, _: SocketAddr| {
-        let code = ::http::StatusCode::NOT_IMPLEMENTED;
-        http_kit::Reply::Now(http_kit::respond::text(code, "to come\n"))
-    }
 }
 
 /// `host:port` that others reach it at.
@@ -191,6 +184,7 @@ impl Lives {
                 End::Write(error) => {
                     tracing::error!(error = chain(error), "cannot write; going back to what is");
                 }
+                End::Abdicated => tracing::info!("beginning anew, as asked"),
                 End::Refused(reason) => tracing::error!(reason, "the master refuses us"),
                 End::Removed(reason) => {
                     tracing::warn!(reason, "the framework was torn down; registering a new one");

@@ -79,7 +79,10 @@ impl Cluster {
             agents.iter().map(|agent| agent.address.to_string()).collect()
         };
         let services = match plan.services {
-            Some(ports) => Some(Services::start(plan.listen, ports, master.address, folder).await?),
+            Some(ports) => {
+                let (listen, logging) = (plan.listen, &plan.logging);
+                Some(Services::start(listen, ports, master.address, folder, logging).await?)
+            }
             None => None,
         };
         let (private, public) = agents.split_at(plan.agents.min(agents.len()));

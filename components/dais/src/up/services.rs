@@ -4,6 +4,7 @@ use super::cluster::reachable;
 use crate::user::current_user;
 use anyhow::{Context, anyhow};
 use cluster_state::ClusterState;
+use http_kit::logging::LevelControl;
 use marathon_model::settings::AcceptedRoles;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -36,9 +37,10 @@ impl Services {
         (marathon_port, cosmos_port): (u16, u16),
         master: SocketAddr,
         folder: &Path,
+        logging: &LevelControl,
     ) -> anyhow::Result<Self> {
         let (stop_marathon, stop_cosmos) = (CancellationToken::new(), CancellationToken::new());
-        let config = marathon_config(listen, marathon_port, master)?;
+        let config = marathon_config(listen, marathon_port, master, logging)?;
         let state = open(&folder.join("marathon"))?;
         let marathon = marathon::start(config, state, stop_marathon.clone()).await?;
         let folder = folder.join("cosmos");
@@ -103,12 +105,14 @@ fn marathon_config(
     listen: IpAddr,
     port: u16,
     master: SocketAddr,
+    logging: &LevelControl,
 ) -> anyhow::Result<marathon::Config> {
     let mut config = marathon::Config {
         http_address: listen,
         http_port: port,
         masters: vec![reachable(master).to_string()],
         mesos_user: current_user()?,
+        logging: logging.clone(),
         ..marathon::Config::default()
     };
     config.core.model.mesos_role = ROLE.to_owned();

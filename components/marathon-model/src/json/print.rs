@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     App,
-    app::{UnreachableStrategy, UpgradeStrategy, VersionInfo},
+    app::{HealthCheck, UnreachableStrategy, UpgradeStrategy, VersionInfo},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -111,6 +111,12 @@ impl App {
         map.serialize_entry("unreachableStrategy", &self.unreachable_strategy)?;
         optional(map, "tty", self.tty.as_ref())?;
         map.serialize_entry("role", &self.role)
+    }
+}
+
+impl Serialize for HealthCheck {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        HealthCheckView(self).serialize(serializer)
     }
 }
 

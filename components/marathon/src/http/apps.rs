@@ -2,15 +2,12 @@
 
 use http::Method;
 use http_kit::respond;
-use marathon_model::{
-    App, AppUpdate, LabelSelectors, PathId,
-    change::Change,
-};
+use marathon_model::{App, AppUpdate, PathId, change::Change, selector::LabelSelectors};
 use serde_json::json;
 
 use super::{
-    Answer, Api, Changed, Context, Problem, created, json, known_id, name_deployment, new_id, now,
-    pieces, version,
+    Answer, Api, Changed, Context, Problem, created, document, known_id, name_deployment, new_id,
+    now, pieces, version,
 };
 use crate::render::{
     app::{self, AppWriter, Apps, Embed, Filter},
@@ -33,7 +30,7 @@ impl Api {
     fn list_apps(&self, context: &Context) -> Answer {
         let filter = filter(context)?;
         let embed = Embed::resolve(context.query.embeds()).of_list();
-        let apps = Apps::new(self.view(), "apps", PathId::root(), embed, now());
+        let apps = Apps::new(self.view(), Some("apps"), PathId::root(), embed, now());
         Ok(pieces(apps.filtered(filter), context))
     }
 
@@ -89,16 +86,10 @@ impl Api {
         let group = known_id(id).filter(|id| view.root.group(id).is_some());
         let group = group.ok_or_else(|| Problem::no_group(id))?;
         let embed = Embed::resolve(context.query.embeds()).of_one();
-        Ok(pieces(Apps::new(view, name, group, embed, now()), context))
+        Ok(pieces(Apps::new(view, Some(name), group, embed, now()), context))
     }
 
-    async fn update_app(
-        &self,
-        id: &str,
-        context: Context,
-        partial: bool,
-        create: bool,
-    ) -> Answer {
+    async fn update_app(&self, id: &str, context: Context, partial: bool, create: bool) -> Answer {
         let id = new_id(id)?;
         let update = AppUpdate::parse_bytes(&context.body)?;
         let force = context.query.flag("force", false);
@@ -137,7 +128,7 @@ impl Api {
         let view = self.view();
         let known = known_id(id).filter(|id| view.root.app(id).is_some());
         let id = known.ok_or_else(|| Problem::no_app(id))?;
-        Ok(json(&json!({"versions": self.store.app_versions(&id).await?})))
+        Ok(document(&json!({"versions": self.store.app_versions(&id).await?})))
     }
 
     pub(super) async fn app_version(&self, id: &str, text: &str) -> Answer {

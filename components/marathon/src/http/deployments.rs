@@ -5,7 +5,7 @@ use marathon_core::{Command, Done};
 use marathon_model::change::Change;
 use serde_json::json;
 
-use super::{Answer, Api, Changed, Context, Deployed, Problem, json, known_id, now, pieces};
+use super::{Answer, Api, Changed, Context, Deployed, Problem, document, known_id, now, pieces};
 use crate::render::{deployment, queue::Queue};
 
 impl Api {
@@ -19,13 +19,13 @@ impl Api {
     /// Rolls back, or with `force` leaves everything as it is.
     pub(super) async fn cancel(&self, id: &str, context: &Context) -> Answer {
         let view = self.view();
-        let deployment = view.deployment(id).ok_or_else(|| {
-            Problem::not_found(format!("DeploymentPlan {id} does not exist"))
-        })?;
+        let deployment = view
+            .deployment(id)
+            .ok_or_else(|| Problem::not_found(format!("DeploymentPlan {id} does not exist")))?;
         let force = context.query.flag("force", false);
         if context.query.flag("dryRun", false) {
             if force {
-                return Ok(json(&json!({"steps": []})));
+                return Ok(document(&json!({"steps": []})));
             }
             let change = Change::RevertDeployment { plan: deployment.plan.clone() };
             return Ok(self.change(&context.query, change, true).await?.response(None));

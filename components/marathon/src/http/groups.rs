@@ -5,7 +5,7 @@ use http_kit::respond;
 use marathon_model::{GroupUpdate, ModelError, PathId, Violation, change::Change};
 use serde_json::{Value, json};
 
-use super::{Answer, Api, Context, Problem, json, known_id, new_id, now, pieces, version};
+use super::{Answer, Api, Context, Problem, document, known_id, new_id, now, pieces, version};
 use crate::render::{
     app::{Apps, Embed},
     group::{GroupEmbed, Tree},
@@ -53,14 +53,14 @@ impl Api {
         let group = known_id(id).ok_or_else(|| Problem::no_group(id))?;
         let embeds = context.query.embeds().filter(|embed| embed.starts_with("group.apps."));
         let embed = Embed::resolve(embeds);
-        Ok(pieces(Apps::new(self.view(), "apps", group, embed, now()).bare(), context))
+        Ok(pieces(Apps::new(self.view(), None, group, embed, now()), context))
     }
 
     pub(super) async fn group_versions(&self, id: &str) -> Answer {
         let view = self.view();
         let group = known_id(id).filter(|id| view.root.group(id).is_some());
         let group = group.ok_or_else(|| Problem::no_group(id))?;
-        Ok(json(&json!(self.store.group_versions(&group).await?)))
+        Ok(document(&json!(self.store.group_versions(&group).await?)))
     }
 
     pub(super) async fn group_version(&self, id: &str, text: &str, context: &Context) -> Answer {
@@ -138,7 +138,6 @@ impl Api {
 /// The group that a body is about: its id is relative to the request's path.
 fn effective(id: &PathId, update: &GroupUpdate) -> Result<PathId, Problem> {
     let Some(text) = &update.id else { return Ok(id.clone()) };
-    PathId::resolve(text, id).map_err(|error| {
-        ModelError::Invalid(vec![Violation::new("/id", error.message)]).into()
-    })
+    PathId::resolve(text, id)
+        .map_err(|error| ModelError::Invalid(vec![Violation::new("/id", error.message)]).into())
 }

@@ -28,9 +28,9 @@ use marathon_model::{PathId, Timestamp, change::Change};
 use serde_json::json;
 
 use crate::{Handle, render::pieces, sse, store::Store};
-use numbers::Numbers;
-use problem::Problem;
-use query::Query;
+pub(crate) use numbers::Numbers;
+pub(crate) use problem::Problem;
+pub(crate) use query::Query;
 use route::Route;
 
 /// The largest body that is read. A single app may have a megabyte, a group many apps.
@@ -205,23 +205,18 @@ impl Api {
     }
 
     /// A change, or with `dryRun` what would come of it.
-    async fn change(
-        &self,
-        query: &Query,
-        change: Change,
-        force: bool,
-    ) -> Result<Changed, Problem> {
+    async fn change(&self, query: &Query, change: Change, force: bool) -> Result<Changed, Problem> {
         if query.flag("dryRun", false) {
             return match self.handle.command(Command::DryRun { change }).await? {
-                Done::Impact(impact) => Ok(Changed::Impact(json(&impact))),
-                _ => Ok(Changed::Impact(json(&json!({"steps": []})))),
+                Done::Impact(impact) => Ok(Changed::Impact(document(&impact))),
+                _ => Ok(Changed::Impact(document(&json!({"steps": []})))),
             };
         }
         match self.handle.command(Command::Change { change, force }).await? {
             Done::Deployment { id, version, app, created } => {
                 Ok(Changed::Deployed(Deployed { id, version, app, created }))
             }
-            Done::Impact(impact) => Ok(Changed::Impact(json(&impact))),
+            Done::Impact(impact) => Ok(Changed::Impact(document(&impact))),
             Done::Killed(_) | Done::Nothing => Ok(Changed::Nothing),
         }
     }
@@ -263,7 +258,7 @@ impl Changed {
 
 impl Deployed {
     fn response(self, location: Option<&PathId>) -> Response {
-        let mut response = json(&json!({"version": self.version, "deploymentId": self.id}));
+        let mut response = document(&json!({"version": self.version, "deploymentId": self.id}));
         name_deployment(&mut response, &self.id);
         if let Some(location) = location.filter(|_| self.created) {
             created(&mut response, location);
@@ -287,7 +282,7 @@ fn name_deployment(response: &mut Response, id: &str) {
 }
 
 /// `200` with a JSON document.
-fn json(value: &serde_json::Value) -> Response {
+fn document(value: &serde_json::Value) -> Response {
     respond::json(value.to_string())
 }
 

@@ -21,7 +21,7 @@ impl Query {
 
     /// The first value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// Every value of a name.

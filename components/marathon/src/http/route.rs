@@ -107,9 +107,7 @@ impl Route {
         match rest {
             [id @ .., "apps"] => Route::GroupApps(join(id)),
             [id @ .., "versions"] => Route::GroupVersions(join(id)),
-            [id @ .., "versions", version] => {
-                Route::GroupVersion(join(id), (*version).to_owned())
-            }
+            [id @ .., "versions", version] => Route::GroupVersion(join(id), (*version).to_owned()),
             id => Route::Group(join(id)),
         }
     }
@@ -196,7 +194,10 @@ mod tests {
         ] {
             assert_eq!(get(path), Some(route), "{path}");
         }
-        assert_eq!(Route::find(&Method::PUT, "/v2/groups/apps"), Some(Route::Group("/apps".into())));
+        assert_eq!(
+            Route::find(&Method::PUT, "/v2/groups/apps"),
+            Some(Route::Group("/apps".into()))
+        );
         for path in ["/v2", "/v1/apps", "/v2/queue/delay", "/v2/deployments/a/b", "/ui", "/%ff"] {
             assert_eq!(get(path), None, "{path}");
         }

@@ -6,7 +6,7 @@ use marathon_model::ModelError;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{Answer, Api, Context, Problem, json, route::Route};
+use super::{Answer, Api, Context, Problem, document, route::Route};
 use crate::render::metrics;
 
 /// What clients that ask for features by version are told: the original's last one.
@@ -48,16 +48,16 @@ impl Api {
         match route {
             Route::Start => Ok(start()),
             Route::Ping => Ok(ping(context)),
-            Route::Metrics => Ok(json(&metrics::json(&self.view(), &self.numbers.read()))),
+            Route::Metrics => Ok(document(&metrics::json(&self.view(), &self.numbers.read()))),
             Route::Prometheus => self.prometheus(),
             Route::Logging if context.method == Method::POST => self.set_level(context),
-            Route::Logging => Ok(json(&json!({"ROOT": self.level()}))),
-            Route::Config => Ok(json(&self.flags())),
+            Route::Logging => Ok(document(&json!({"ROOT": self.level()}))),
+            Route::Config => Ok(document(&self.flags())),
             Route::Help => Ok(respond::with_body(StatusCode::OK, PLAIN, HELP)),
-            Route::Info => Ok(json(&self.info())),
+            Route::Info => Ok(document(&self.info())),
             Route::Leader if context.method == Method::DELETE => Ok(self.abdicate(context)),
-            Route::Leader => Ok(json(&json!({"leader": self.handle.info().leader}))),
-            Route::Plugins => Ok(json(&json!({"plugins": []}))),
+            Route::Leader => Ok(document(&json!({"leader": self.handle.info().leader}))),
+            Route::Plugins => Ok(document(&json!({"plugins": []}))),
             Route::Pods => Err(Problem::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "Pods are not implemented yet: only apps are.",
@@ -111,7 +111,7 @@ impl Api {
         if !context.query.flag("dryRun", false) {
             self.handle.abdicate();
         }
-        json(&json!({"message": "Leadership abdicated"}))
+        document(&json!({"message": "Leadership abdicated"}))
     }
 
     fn level(&self) -> &'static str {
@@ -144,7 +144,7 @@ impl Api {
         let seconds = body.get("durationSeconds").and_then(Value::as_u64);
         let duration = seconds.map_or(RAISED_FOR, Duration::from_secs).min(RAISED_FOR);
         self.handle.info().config.logging.set(verbosity, duration);
-        Ok(json(&body))
+        Ok(document(&body))
     }
 }
 

@@ -103,12 +103,7 @@ impl Api {
     }
 
     /// What a kill would do: the plan of the smaller counts, or the tasks.
-    async fn would_kill(
-        &self,
-        view: &View,
-        victims: Vec<Arc<Instance>>,
-        kill: &Kill,
-    ) -> Answer {
+    async fn would_kill(&self, view: &View, victims: Vec<Arc<Instance>>, kill: &Kill) -> Answer {
         if !kill.scale {
             return Ok(killed(Done::Killed(victims)));
         }
@@ -120,7 +115,7 @@ impl Api {
             *count = count.saturating_sub(1);
         }
         match self.handle.command(Command::DryRun { change: Change::ScaleApps(counts) }).await? {
-            Done::Impact(impact) => Ok(super::json(&impact)),
+            Done::Impact(impact) => Ok(super::document(&impact)),
             other => Ok(killed(other)),
         }
     }
@@ -158,7 +153,7 @@ fn killed(done: Done) -> Response {
         Done::Deployment { id, version, app, created } => {
             return Changed::Deployed(Deployed { id, version, app, created }).response(None);
         }
-        Done::Impact(impact) => return super::json(&impact),
+        Done::Impact(impact) => return super::document(&impact),
         Done::Killed(instances) => instances,
         Done::Nothing => Vec::new(),
     };
@@ -171,11 +166,10 @@ fn killed(done: Done) -> Response {
 
 /// The instances that a body names by their tasks.
 fn ids(body: &[u8]) -> Result<Vec<InstanceId>, Problem> {
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| ModelError::broken_json(error.to_string()))?;
+    let body: Value =
+        serde_json::from_slice(body).map_err(|error| ModelError::broken_json(error.to_string()))?;
     let ids = body.get("ids").and_then(Value::as_array);
-    let ids: Option<Vec<&str>> =
-        ids.and_then(|ids| ids.iter().map(Value::as_str).collect());
+    let ids: Option<Vec<&str>> = ids.and_then(|ids| ids.iter().map(Value::as_str).collect());
     let ids = ids.ok_or_else(|| {
         ModelError::wrong_shape(&[Violation::new("/ids", "error.expected.jsarray")])
     })?;
@@ -239,7 +233,9 @@ impl Source for Tasks {
         while let Some(app) = self.apps.last() {
             let from = self.after.take().map_or(Unbounded, Excluded);
             let instances = view.apps.get(app).into_iter();
-            for (id, instance) in instances.flat_map(|app| app.instances.range((from.clone(), Unbounded))) {
+            for (id, instance) in
+                instances.flat_map(|app| app.instances.range((from.clone(), Unbounded)))
+            {
                 if !task::is_listed(instance) || !self.states.contain(instance.condition) {
                     continue;
                 }

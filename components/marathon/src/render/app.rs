@@ -112,12 +112,11 @@ impl AppWriter {
     /// Tasks from where it stopped. True after the last.
     fn tasks(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
         let (Stage::Tasks(after), Some(state)) = (&self.stage, &self.state) else { return true };
-        let rest = match after {
-            None => state.instances.range(..),
-            Some(id) => state.instances.range((Excluded(id.clone()), Unbounded)),
-        };
+        let from = after.clone().map_or(Unbounded, Excluded);
+        let rest = state.instances.range((from, Unbounded));
+        let mut first = after.is_none();
         for (id, instance) in rest.filter(|(_, instance)| task::is_listed(instance)) {
-            if out.last() == Some(&b'}') {
+            if !std::mem::take(&mut first) {
                 out.push(b',');
             }
             task::write(out, instance, false);
@@ -158,18 +157,7 @@ impl Source for AppWriter {
             }
         }
         if matches!(self.stage, Stage::Tasks(_)) {
-            // A piece that begins within the list knows of no task before it.
-            if matches!(self.stage, Stage::Tasks(Some(_))) && out.last() != Some(&b'}') {
-                let before = out.len();
-                out.push(b',');
-                let done = self.tasks(out, limit);
-                if out.len() == before + 1 {
-                    out.pop();
-                }
-                if !done {
-                    return false;
-                }
-            } else if !self.tasks(out, limit) {
+            if !self.tasks(out, limit) {
                 return false;
             }
             out.push(b']');
@@ -235,8 +223,8 @@ pub(crate) struct Apps {
     filter: Option<Filter>,
     embed: Embed,
     now: Timestamp,
-    /// The name of the list; none while it is not begun.
-    name: &'static str,
+    /// The name of the list; none for a bare one.
+    name: Option<&'static str>,
     begun: bool,
     first: bool,
     last: Option<PathId>,
@@ -246,10 +234,10 @@ pub(crate) struct Apps {
 // === impl Apps ===
 
 impl Apps {
-    /// `{name: [apps below a group]}`.
+    /// `{name: [apps below a group]}`, or only the list.
     pub(crate) fn new(
         view: Arc<View>,
-        name: &'static str,
+        name: Option<&'static str>,
         below: PathId,
         embed: Embed,
         now: Timestamp,
@@ -290,9 +278,12 @@ impl Source for Apps {
     fn write(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
         if !self.begun {
             self.begun = true;
-            out.push(b'{');
-            json::string(out, self.name);
-            out.extend_from_slice(b":[");
+            if let Some(name) = self.name {
+                out.push(b'{');
+                json::string(out, name);
+                out.push(b':');
+            }
+            out.push(b'[');
         }
         loop {
             if let Some(current) = &mut self.current {
@@ -305,7 +296,8 @@ impl Source for Apps {
                 return false;
             }
             if self.advance() {
-                out.extend_from_slice(b"]}");
+                let end: &[u8] = if self.name.is_some() { b"]}" } else { b"]" };
+                out.extend_from_slice(end);
                 return true;
             }
             match self.current {

@@ -89,17 +89,7 @@ fn more_fields(object: &mut Object<'_>, kind: &EventKind) {
             light(object, plan);
             current(object, step);
         }
-        EventKind::StatusUpdate {
-            agent,
-            task,
-            state,
-            message,
-            app,
-            host,
-            ips,
-            ports,
-            version,
-        } => {
+        EventKind::StatusUpdate { agent, task, state, message, app, host, ips, ports, version } => {
             object.string("slaveId", agent);
             object.string("taskId", task);
             object.string("taskStatus", state);

@@ -16,7 +16,7 @@ use super::{
 pub(crate) struct GroupEmbed {
     groups: bool,
     apps: bool,
-    pub(crate) app: Embed,
+    app: Embed,
 }
 
 impl GroupEmbed {
@@ -28,6 +28,11 @@ impl GroupEmbed {
         }
         let asked = |name: &str| values.clone().any(|value| value == name);
         Self { groups: asked("group.groups"), apps: asked("group.apps"), app }
+    }
+
+    /// Without what belongs to apps as they are now.
+    pub(crate) fn without_apps(self) -> Self {
+        Self { app: Embed::default(), ..self }
     }
 }
 
