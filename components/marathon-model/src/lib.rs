@@ -6,6 +6,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod app;
+#[cfg(test)]
+mod arbitrary;
 pub mod change;
 pub mod constraint;
 mod dependencies;

@@ -114,7 +114,8 @@ fn container(
     declared: usize,
 ) -> Option<Container> {
     let host = networks.iter().all(|network| network.mode == NetworkMode::Host);
-    // Another network needs a container, if only an empty one.
+    // Another network needs a container, if only an empty one; that has just the default port.
+    let declared = if given.is_some() { declared } else { 0 };
     let given = given.or_else(|| (!host).then(ContainerUpdate::empty))?;
     let mut mappings = match given.port_mappings {
         _ if host => Vec::new(),

@@ -222,3 +222,6 @@ impl ContainerUpdate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ mod print_parts;
 mod read;
 mod shape;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use stored::StoredError;
 

@@ -201,9 +201,11 @@ fn constraint(value: &Value, at: At<'_>) -> Option<Constraint> {
 fn upgrade_strategy(value: &Value, at: At<'_>) -> Option<UpgradeStrategy> {
     let share = |value: &Value, at: At<'_>| double_in(value, at, 0.0, 1.0);
     let fields = Fields::of(value, at)?;
-    let over = fields.need("maximumOverCapacity", share);
-    let minimum = fields.need("minimumHealthCapacity", share);
-    Some(UpgradeStrategy { minimum_health_capacity: minimum?, maximum_over_capacity: over? })
+    // Until it generated its readers the original filled in what is absent, and definitions of
+    // that time rely on it.
+    let over = fields.get("maximumOverCapacity", share).unwrap_or(1.0);
+    let minimum = fields.get("minimumHealthCapacity", share).unwrap_or(1.0);
+    Some(UpgradeStrategy { minimum_health_capacity: minimum, maximum_over_capacity: over })
 }
 
 fn unreachable_strategy(value: &Value, at: At<'_>) -> Option<UnreachableStrategy> {
