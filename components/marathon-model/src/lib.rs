@@ -12,6 +12,7 @@ pub mod change;
 pub mod constraint;
 mod dependencies;
 pub mod error;
+pub mod fuzz;
 pub mod group;
 pub mod group_update;
 pub mod ids;

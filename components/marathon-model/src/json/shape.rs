@@ -208,15 +208,21 @@ pub(super) fn double_in(value: &Value, at: At<'_>, min: f64, max: f64) -> Option
     if double < min {
         return at.wrong("error.min");
     }
-    if double > max { at.wrong("error.max") } else { Some(double) }
+    if double > max { at.wrong("error.max") } else { Some(settled(double)) }
 }
 
-/// A number that is not below `min`.
+/// A number that is not below `min`, and not more than there is of anything.
 pub(super) fn double(min: f64) -> impl Fn(&Value, At<'_>) -> Option<f64> {
-    move |value, at| double_in(value, at, min, f64::MAX)
+    move |value, at| double_in(value, at, min, 1e15)
 }
 
-/// One of a few words, whatever their case. `all` as the original lists them.
+/// The number cut to digits that survive being printed and read any number of times. Mesos
+/// itself counts thousandths.
+fn settled(double: f64) -> f64 {
+    if double.abs() < 1e6 { (double * 1e9).round() / 1e9 } else { (double * 1e3).round() / 1e3 }
+}
+
+/// One of a few words, whatever their case.
 pub(super) fn word<T: Copy>(
     value: &Value,
     at: At<'_>,
@@ -298,6 +304,6 @@ pub(super) fn limit(value: &Value, at: At<'_>) -> Option<Limit> {
             ));
             None
         }
-        other => other.as_f64().map(Limit::Value).or_else(|| at.wrong("error.expected.jsnumber")),
+        other => double_in(other, at, -1e15, 1e15).map(Limit::Value),
     }
 }

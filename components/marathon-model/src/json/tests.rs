@@ -339,7 +339,13 @@ fn deep_and_odd_documents_are_refused_without_harm() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(shape_errors(&deep)["message"], "Invalid JSON");
     let huge = r#"{"id": "/a", "instances": 1e300, "cpus": 1e300, "backoffSeconds": -0.0}"#;
-    assert_eq!(shape_errors(huge)["details"][0]["path"], "/instances");
+    let errors = shape_errors(huge);
+    assert_eq!(errors["details"][0]["path"], "/instances");
+    assert_eq!(errors["details"][1], json!({"path": "/cpus", "errors": ["error.max"]}));
+    // More digits than can be read exactly.
+    let body =
+        json!({"id": "/a", "cmd": "xx", "cpus": 0.300_000_000_000_000_04, "mem": 1e14 + 0.1});
+    check(&body, &json!({"cpus": 0.3}));
 }
 
 /// The public Universe, where it is there.
