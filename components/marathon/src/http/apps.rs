@@ -93,7 +93,7 @@ impl Api {
         let id = new_id(id)?;
         let update = AppUpdate::parse_bytes(&context.body)?;
         let force = context.query.flag("force", false);
-        let back_to = update.version.filter(|_| partial && update.problems.is_empty());
+        let back_to = if partial { update.rollback()? } else { None };
         let exists = self.view().root.app(&id).is_some();
         let change = match back_to {
             Some(version) if exists => {
