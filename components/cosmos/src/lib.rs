@@ -14,8 +14,30 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod clients;
 mod config;
+mod error;
+mod fields;
+mod handlers;
+mod http;
+mod repositories;
 mod run;
+mod uninstalls;
+mod version;
+
+use http_kit::Client;
 
 pub use config::Config;
 pub use run::{CosmosError, Running, start};
+
+/// Everything that a request may need.
+#[derive(Debug)]
+pub(crate) struct Cosmos {
+    config: Config,
+    client: Client,
+    repositories: repositories::Repositories,
+    uninstalls: uninstalls::Uninstalls,
+    marathon: clients::marathon::Marathon,
+    master: clients::master::Master,
+    services: clients::services::Services,
+}

@@ -4,13 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cluster_state::{ClusterState, StateError};
-use http::StatusCode;
-use http_kit::{Reply, Request, ServeConfig, respond};
+use http_kit::{Client, ClientConfig, ServeConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::Config;
+use crate::clients::marathon::Marathon;
+use crate::clients::master::Master;
+use crate::clients::services::Services;
+use crate::http::Api;
+use crate::repositories::Repositories;
+use crate::uninstalls::Uninstalls;
+use crate::{Config, Cosmos};
 
 /// A package service that runs until its token is cancelled.
 #[derive(Debug)]
@@ -30,22 +35,62 @@ pub enum CosmosError {
     State(#[from] StateError),
     #[error("the configuration is not usable: {0}")]
     Config(String),
+    #[error("a part of the service stopped unexpectedly")]
+    Crashed,
 }
 
 /// Starts the service and returns when it answers requests.
 pub async fn start(
     config: Config,
-    _state: Arc<dyn ClusterState>,
+    state: Arc<dyn ClusterState>,
     shutdown: CancellationToken,
 ) -> Result<Running, CosmosError> {
+    check(&config)?;
     let wanted = SocketAddr::new(config.ip, config.port);
     let listen = |source| CosmosError::Listen { address: wanted, source };
     let listener = TcpListener::bind(wanted).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let service = |_: Request, _: SocketAddr| Reply::Now(respond::status(StatusCode::NOT_FOUND));
+    // However it ends, all of it ends.
+    let shutdown = shutdown.child_token();
+    let client =
+        Client::new(ClientConfig { body_limit: config.limits.document, ..ClientConfig::default() });
+    let marathon = Marathon::new(&config.marathon, client.clone());
+    let services = Services::new(config.gateway.clone(), marathon.clone(), client.clone());
+    let (repositories, keeper) =
+        Repositories::start(&config, Arc::clone(&state), shutdown.clone()).await?;
+    let (uninstalls, follower) = Uninstalls::start(
+        state,
+        marathon.clone(),
+        services.clone(),
+        config.uninstall_interval,
+        shutdown.clone(),
+    )
+    .await?;
+    let master = Master::new(&config.master, client.clone());
+    let cosmos =
+        Arc::new(Cosmos { config, client, repositories, uninstalls, marathon, master, services });
     let join = tokio::spawn(async move {
-        http_kit::serve(listener, Arc::new(service), ServeConfig::default(), shutdown).await;
-        Ok(())
+        let api = Arc::new(Api(cosmos));
+        http_kit::serve(listener, api, ServeConfig::default(), shutdown.clone()).await;
+        shutdown.cancel();
+        let (kept, followed) = tokio::join!(keeper, follower);
+        kept.and(followed).map_err(|_| CosmosError::Crashed)
     });
     Ok(Running { address, join })
+}
+
+/// URLs that cannot be used are told at the start, not with the first install.
+fn check(config: &Config) -> Result<(), CosmosError> {
+    let urls = [("marathon", Some(&config.marathon)), ("master", Some(&config.master))];
+    for (name, url) in urls.into_iter().chain([("gateway", config.gateway.as_ref())]) {
+        let Some(url) = url else { continue };
+        let parsed = url.parse::<http::Uri>();
+        let good = parsed.is_ok_and(|uri| {
+            uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
+        });
+        if !good {
+            return Err(CosmosError::Config(format!("{name} is '{url}', not http://host:port")));
+        }
+    }
+    Ok(())
 }

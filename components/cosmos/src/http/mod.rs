@@ -1,0 +1,104 @@
+//! The API's outside: paths, media types, bodies, errors.
+
+mod negotiate;
+mod route;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use http_kit::negotiate::accepts_gzip;
+use http_kit::{Reply, Request, Response, Service, gzip, respond};
+use serde_json::Value;
+use universe::{MediaType, Object, describe};
+
+pub(crate) use self::negotiate::{Session, Types};
+use self::route::{Route, find};
+use crate::Cosmos;
+use crate::error::Failure;
+use crate::handlers::{self, Answer};
+
+/// The media type of every error.
+pub(crate) const ERROR: &str = "vnd.dcos.package.error";
+/// The largest body of a request.
+const MAX_BODY: usize = 5 * 1024 * 1024;
+
+/// Answers requests.
+pub(crate) struct Api(pub(crate) Arc<Cosmos>);
+
+impl Service for Api {
+    fn call(&self, request: Request, _: SocketAddr) -> Reply {
+        let Some(found) = find(request.method(), request.uri().path()) else {
+            return Reply::Now(respond::status(StatusCode::NOT_FOUND));
+        };
+        let (route, prefix) = (found.route, found.prefix.to_owned());
+        let cosmos = Arc::clone(&self.0);
+        // What was asked for is done even when the client leaves: an install that stops half
+        // way would leave nobody knowing.
+        Reply::detached(async move {
+            let gzip = accepts_gzip(request.headers());
+            let response = match route {
+                Route::Resource => handlers::resource(&cosmos, request.into_parts().0.uri).await,
+                Route::Call(call) => answer(&cosmos, call, prefix, request).await,
+            };
+            let response = response.unwrap_or_else(|failure| {
+                tracing::info!(kind = failure.kind, message = %failure.message, "refused");
+                error(&failure)
+            });
+            if gzip && gzip::applies(&response) { gzip::compress(response).await } else { response }
+        })
+    }
+}
+
+async fn answer(
+    cosmos: &Arc<Cosmos>,
+    call: handlers::Call,
+    prefix: String,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (head, body) = request.into_parts();
+    let types = call.types();
+    let checked = negotiate::head(&head, &types, prefix);
+    let body = match types.requests.is_empty() {
+        true => Ok(Value::Null),
+        false => match http_kit::read_body(body, MAX_BODY).await {
+            Ok(bytes) => negotiate::body(&bytes),
+            Err(refused) => return Ok(refused),
+        },
+    };
+    // A call's fields are errors of the body, told together with those of the head.
+    let prepared = body.and_then(|body| call.read(body));
+    let (session, response_type, request) = negotiate::together(checked, prepared)?;
+    let answer = handlers::run(cosmos, &session, request).await?;
+    render(answer, &types.responses, response_type)
+}
+
+/// Puts an answer into the form that the client asked for.
+fn render(answer: Answer, types: &[MediaType], chosen: usize) -> Result<Response, Failure> {
+    let media = types.get(chosen).ok_or_else(|| Failure::unhandled("no such media type"))?;
+    let body = match answer {
+        Answer::Plain(body) => body,
+        Answer::Forms(forms) => {
+            let form = forms.into_iter().nth(chosen);
+            form.unwrap_or_else(|| Err(Failure::unhandled("no such form")))?
+        }
+    };
+    Ok(json(StatusCode::OK, media, body))
+}
+
+fn json(status: StatusCode, media: &MediaType, mut body: Object) -> Response {
+    describe::drop_nulls(&mut body);
+    let kind = HeaderValue::from_str(&media.to_string());
+    let kind = kind.unwrap_or(HeaderValue::from_static("application/json"));
+    respond::with_body(status, kind, Value::Object(body).to_string())
+}
+
+fn error(failure: &Failure) -> Response {
+    let mut response = json(failure.status, &MediaType::vendor(ERROR, 1), failure.body());
+    if let Some((name, value)) = &failure.header {
+        response.headers_mut().insert(name, value.clone());
+    }
+    debug_assert!(response.headers().contains_key(CONTENT_TYPE));
+    response
+}

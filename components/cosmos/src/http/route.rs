@@ -1,0 +1,82 @@
+//! Which call a path names, whatever stands before it: gateways keep their prefixes or take
+//! them away.
+
+use http::Method;
+
+use crate::handlers::Call;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Call(Call),
+    Resource,
+}
+
+/// A route, and what stood before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundRoute<'a> {
+    pub(crate) route: Route,
+    /// Before `/package/...`; empty for calls elsewhere, whose prefix says nothing on packages.
+    pub(crate) prefix: &'a str,
+}
+
+const POSTED: [(&str, Call); 13] = [
+    ("/package/describe", Call::Describe),
+    ("/package/install", Call::Install),
+    ("/package/list", Call::List),
+    ("/package/list-versions", Call::ListVersions),
+    ("/package/render", Call::Render),
+    ("/package/repository/add", Call::RepositoryAdd),
+    ("/package/repository/delete", Call::RepositoryDelete),
+    ("/package/repository/list", Call::RepositoryList),
+    ("/package/search", Call::Search),
+    ("/package/uninstall", Call::Uninstall),
+    ("/service/describe", Call::ServiceDescribe),
+    ("/service/start", Call::ServiceStart),
+    ("/service/update", Call::ServiceUpdate),
+];
+
+/// The route of a path, if it has one. The end of the path decides.
+pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<FoundRoute<'a>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if *method == Method::GET {
+        let resource = path.strip_suffix("/package/resource");
+        let resource = resource.map(|prefix| FoundRoute { route: Route::Resource, prefix });
+        let capabilities = path.strip_suffix("/capabilities");
+        let call = Route::Call(Call::Capabilities);
+        return resource.or(capabilities.map(|_| FoundRoute { route: call, prefix: "" }));
+    }
+    if *method != Method::POST {
+        return None;
+    }
+    POSTED.iter().find_map(|(end, call)| {
+        let prefix = path.strip_suffix(end)?;
+        let prefix = if end.starts_with("/package/") { prefix } else { "" };
+        Some(FoundRoute { route: Route::Call(*call), prefix })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_do_not_matter() {
+        let post = |path| find(&Method::POST, path).map(|found| (found.route, found.prefix));
+        assert_eq!(post("/package/list"), Some((Route::Call(Call::List), "")));
+        assert_eq!(post("/a/b/package/list/"), Some((Route::Call(Call::List), "/a/b")));
+        assert_eq!(post("/package/repository/list"), Some((Route::Call(Call::RepositoryList), "")));
+        assert_eq!(post("/cosmos/service/update"), Some((Route::Call(Call::ServiceUpdate), "")));
+        assert_eq!(
+            post("/service/cosmos/package/search"),
+            Some((Route::Call(Call::Search), "/service/cosmos"))
+        );
+        assert_eq!(post("/xpackage/list"), None);
+        assert_eq!(post("/capabilities"), None);
+        assert_eq!(post("/"), None);
+        assert!(find(&Method::GET, "/capabilities").is_some());
+        assert!(find(&Method::GET, "/package/resource").is_some());
+        assert!(find(&Method::GET, "/package/list").is_none());
+        assert!(find(&Method::PUT, "/package/list").is_none());
+    }
+}
