@@ -317,7 +317,7 @@ mod tests {
         let info = framework_info(&Config::default(), Some("F".to_owned()), "http://h:1".into());
         assert_eq!((info.name.as_str(), info.failover_timeout), ("marathon", Some(604_800.0)));
         assert_eq!(info.checkpoint, Some(true));
-        let capabilities: Vec<_> = info.capabilities.iter().map(|c| c.r#type().as_str_name());
+        let capabilities = info.capabilities.iter().map(|c| c.r#type().as_str_name());
         assert_eq!(
             capabilities.collect::<Vec<_>>(),
             ["PARTITION_AWARE", "REGION_AWARE", "MULTI_ROLE"]

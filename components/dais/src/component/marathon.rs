@@ -514,12 +514,13 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let Some(work_dir) = config.work_dir else {
         bail!("marathon needs --work_dir=DIR: its state lives there");
     };
-    crate::logging::start(&config.logging.level)?;
+    let mut service = config.service;
+    service.logging = crate::logging::start(&config.logging.level)?;
     let shutdown = until_signal()?;
     let path = work_dir.join("state.redb");
     let state = cluster_state::embedded::open(&path)
         .with_context(|| format!("cannot open the state {}", path.display()))?;
-    let running = marathon::start(config.service, state, shutdown).await?;
+    let running = marathon::start(service, state, shutdown).await?;
     tracing::info!(address = %running.address, "marathon is up");
     running.join.await??;
     Ok(ExitCode::SUCCESS)
