@@ -1,4 +1,4 @@
-//! `cargo xtask bench kernel`: measures and prints a table; no test depends on it.
+//! `cargo xtask bench`: measures and prints a table; no test depends on it.
 
 use anyhow::{Result, bail};
 
@@ -11,6 +11,9 @@ pub(crate) fn run_bench(arguments: &[String]) -> Result<()> {
             run(cargo().args(["run", "--release", "--package", "kernel-bench", "--"]).args(rest))?;
             run(cargo().args(["bench", "--package", "mesos-master", "--bench", "core"]))
         }
-        _ => bail!("there is one benchmark: kernel"),
+        Some((what, rest)) if what == "services" => {
+            run(cargo().args(["run", "--release", "--package", "services-bench", "--"]).args(rest))
+        }
+        _ => bail!("there are two benchmarks: kernel and services"),
     }
 }
