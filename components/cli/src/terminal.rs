@@ -48,9 +48,9 @@ impl Environment {
     }
 
     /// These variables and no others.
-    pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Environment {
-        let pairs = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Environment { given: Some(BTreeMap::from(pairs)) }
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
+        let pairs = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Environment { given: Some(pairs.collect()) }
     }
 
     /// A variable's value; one that is set to nothing counts as not set.

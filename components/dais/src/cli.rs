@@ -79,9 +79,11 @@ pub(crate) fn main() -> ExitCode {
                 TaskCommand::Client(command) => Some(command),
                 TaskCommand::Run(_) => None,
             });
-            cli::run_task(command, list, globals, Io::system())
+            cli::run_task(command, list, globals, Io::system()).map(ExitCode::from)
         }
-        Command::Client(command) => cli::run(command, globals, Io::system(), Cli::command),
+        Command::Client(command) => {
+            cli::run(command, globals, Io::system(), Cli::command).map(ExitCode::from)
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("dais: {error:#}");

@@ -11,10 +11,9 @@ mod service;
 pub(crate) mod task;
 
 use crate::context::{Context, Globals};
-use crate::failure::{self, FAILED};
+use crate::failure::{self, FAILED, OK};
 use crate::terminal::{Io, printable};
 use clap::Subcommand;
-use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 /// The client commands, but for those of `task`, beside which the binary puts its own.
@@ -45,7 +44,7 @@ pub enum Command {
     Service(service::Service),
 }
 
-/// Performs a command.
+/// Performs a command, and gives the status to end with; errors have been told by then.
 ///
 /// `whole` gives all of the binary's commands, for completion.
 pub fn run(
@@ -53,7 +52,7 @@ pub fn run(
     globals: Globals,
     io: Io,
     whole: fn() -> clap::Command,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     perform(io, globals, async |context| match command {
         Command::Auth(command) => command.run(context),
         Command::Cluster(command) => command.run(context).await,
@@ -66,13 +65,13 @@ pub fn run(
     })
 }
 
-/// Performs a command of `task`; none is the list, as older scripts have it.
+/// As [`run`], for a command of `task`; none is the list, as older scripts have it.
 pub fn run_task(
     command: Option<task::TaskCommand>,
     list: task::List,
     globals: Globals,
     io: Io,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     perform(io, globals, async |context| task::run(command, list, context).await)
 }
 
@@ -80,21 +79,21 @@ fn perform(
     io: Io,
     globals: Globals,
     work: impl AsyncFnOnce(&mut Context) -> anyhow::Result<()>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut context = Context::new(io, globals);
     let result = runtime.block_on(work(&mut context));
     // What still blocks (a lookup of a name) must not hold up the end.
     runtime.shutdown_background();
     let result = result.and_then(|()| Ok(context.io.flush()?));
-    let Err(error) = result else { return Ok(ExitCode::SUCCESS) };
+    let Err(error) = result else { return Ok(OK) };
     let (status, tell) = failure::status(&error);
     if tell {
         // Nobody may be there to read it either.
         let _ = context.io.note(format!("dais: {}", printable(&format!("{error:#}"))));
     }
     let _ = context.io.flush();
-    Ok(ExitCode::from(status))
+    Ok(status)
 }
 
 /// What a deprecated way to list says, as the dcos CLI says it.
