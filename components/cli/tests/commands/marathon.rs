@@ -287,3 +287,26 @@ fn the_queue_is_explained() {
     let err = cluster.run("marathon debug details other").failed(1);
     assert_eq!(err, "dais: couldn't find app /other in Marathon queue\n");
 }
+
+#[test]
+fn a_plan_changes_nothing() {
+    let cluster = Scripted::start();
+    cluster.on("GET /v2/info", 200, r#"{"buildref":"dais-0.1.0"}"#);
+    let plan = json!({"steps": [{"actions": [{"action": "StartApplication", "app": "/web"}]}],
+        "apps": [{"id": "/web", "action": "create", "started": 2,
+            "changes": [{"path": "/cmd", "new": "run"}]}]});
+    cluster.on("PUT /v2/apps/web?dryRun=true", 200, &plan);
+    let out = cluster.run_with("service plan", r#"{"id": "web", "cmd": "run"}"#).ok();
+    let expected = "+ create app /web (instances: 2 started)\n    + /cmd: \"run\"\n\
+                    Step 1 of 1\n    start /web\n";
+    assert_eq!(out, expected);
+    let file = cluster.file("web.json", r#"{"id": "web"}"#);
+    assert_eq!(cluster.run(&format!("service plan --json {file}")).json(), plan);
+
+    // The original would deploy the app.
+    let cluster = Scripted::start();
+    cluster.on("GET /v2/info", 200, r#"{"buildref":"90619da"}"#);
+    let err = cluster.run_with("service plan", r#"{"id": "web"}"#).failed(1);
+    assert!(err.contains("plans groups only"), "{err}");
+    assert_eq!(cluster.lines(), ["GET /v2/info"]);
+}
