@@ -24,6 +24,9 @@ pub mod launch;
 mod recovered;
 mod view;
 
+#[cfg(test)]
+mod testing;
+
 pub use self::core::Core;
 pub use command::{Command, Done, KillWhat, Refusal, Reply};
 pub use config::Config;

@@ -178,10 +178,10 @@ impl Core {
     pub(super) fn index_places(&mut self, spec: &App) {
         let Some(data) = self.apps.get_mut(&spec.id) else { return };
         let config = spec.version_info.last_config_change_at;
-        if data.placed_for == config {
+        if data.placed_for == Some(config) {
             return;
         }
-        data.placed_for = config;
+        data.placed_for = Some(config);
         data.placed = Placed::new(spec);
         let state = self.view.apps.get(&spec.id).filter(|_| !spec.constraints.is_empty());
         for instance in state.iter().flat_map(|state| state.instances.values()) {

@@ -25,6 +25,9 @@ mod status;
 mod timers;
 mod unreachable;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     Config, Effects, Event, EventKind, Input, ProbeId, Recovered, View,
     health::ProbeKey,
@@ -85,7 +88,7 @@ struct AppData {
     replacing: Option<Timestamp>,
     placed: Placed,
     /// The version of the configuration `placed` is about.
-    placed_for: Timestamp,
+    placed_for: Option<Timestamp>,
     backoffs: Backoffs,
     refusals: Refusals,
     /// Since when something waits.
