@@ -8,6 +8,8 @@ use mesos_messages::v1;
 pub struct RequestId(pub u64);
 
 /// Anything that happens.
+// One at a time, and moved only on its way in.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A deadline has come.

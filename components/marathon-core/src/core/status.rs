@@ -89,7 +89,7 @@ impl Core {
                 one.ips = ips;
             }
             if let Some(check) = &status.check_status {
-                one.check = Some(Arc::new((**check).clone()));
+                one.check = Some(Arc::new(**check));
             }
         });
         self.advance_backoff(&instance.spec);

@@ -38,6 +38,7 @@ pub(crate) struct Task {
 }
 
 /// What will happen on its own.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
     /// The task gets on.

@@ -22,6 +22,7 @@ use std::{
 };
 
 /// What is on its way.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Coming {
     /// To the core of that life.
