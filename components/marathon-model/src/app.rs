@@ -84,7 +84,7 @@ pub enum EnvValue {
     Secret(String),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constraint {
     pub field: String,
     pub operator: Operator,
@@ -237,7 +237,7 @@ pub struct Artifact {
     pub dest_path: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
     pub probe: HealthProbe,
     pub grace_period_seconds: u64,
@@ -249,7 +249,7 @@ pub struct HealthCheck {
     pub ignore_http1xx: Option<bool>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HealthProbe {
     /// By Marathon, over the network.
     Http { https: bool, path: Option<String>, port: PortRef },
@@ -264,7 +264,7 @@ pub enum HealthProbe {
 }
 
 /// Which port a check is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PortRef {
     Index(u32),
     Number(u16),

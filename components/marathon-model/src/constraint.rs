@@ -1,10 +1,10 @@
 //! Constraints: `[field, operator, value?]`.
 
 use crate::app::{Constraint, Operator};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Operators as they are written.
@@ -113,6 +113,9 @@ fn check_value(operator: Operator, value: Option<&str>) -> Result<(), &'static s
 /// How many compiled expressions are kept; apps of a cluster share few of them.
 const KEPT: usize = 1024;
 
+/// Bytes of a compiled expression.
+const LARGEST: usize = 1 << 20;
+
 static COMPILED: Mutex<Option<HashMap<String, Option<Arc<Regex>>>>> = Mutex::new(None);
 
 fn is_regex(text: &str) -> bool {
@@ -122,21 +125,28 @@ fn is_regex(text: &str) -> bool {
 /// The expression that matches whole texts as `pattern` does; none if it is no expression.
 /// Compiled once, as the same few are asked for again and again.
 pub fn full_match(pattern: &str) -> Option<Arc<Regex>> {
-    let mut guard = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    let compiled = guard.get_or_insert_default();
-    if let Some(known) = compiled.get(pattern) {
+    if let Some(known) = compiled().get_or_insert_default().get(pattern) {
         return known.clone();
     }
-    // The pattern alone must be one: `a)(b` is none, though it is between brackets.
-    let regex = Regex::new(pattern)
-        .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
-        .ok()
-        .map(Arc::new);
+    // Others need not wait for it.
+    let regex = compile(pattern).map(Arc::new);
+    let mut compiled = compiled();
+    let compiled = compiled.get_or_insert_default();
     if compiled.len() >= KEPT {
         compiled.clear();
     }
     compiled.insert(pattern.to_owned(), regex.clone());
     regex
+}
+
+fn compiled() -> MutexGuard<'static, Option<HashMap<String, Option<Arc<Regex>>>>> {
+    COMPILED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn compile(pattern: &str) -> Option<Regex> {
+    let build = |text: &str| RegexBuilder::new(text).size_limit(LARGEST).build().ok();
+    // The pattern alone must be one: `a)(b` is none, though it is between brackets.
+    build(pattern).and_then(|_| build(&format!("^(?:{pattern})$")))
 }
 
 #[cfg(test)]

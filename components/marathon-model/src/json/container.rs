@@ -4,7 +4,7 @@ use super::{
     legacy::OldDocker,
     names::{is_network_name, is_port_name},
     shape::{
-        At, Fields, boolean, int_in, labels, list, long, matching, name, port, set, string,
+        At, Fields, boolean, few, int_in, labels, list, long, matching, name, port, string,
         strings, word,
     },
     words,
@@ -32,7 +32,7 @@ pub(super) fn container(value: &Value, at: At<'_>) -> Option<(ContainerUpdate, O
     let container = ContainerUpdate {
         kind,
         docker,
-        volumes: fields.get("volumes", |v, at| list(v, at, volume)).unwrap_or_default(),
+        volumes: fields.get("volumes", volumes).unwrap_or_default(),
         port_mappings: fields.get("portMappings", |v, at| list(v, at, port_mapping)),
         linux_info: linux_info.filter(|_| kind == ContainerKind::Mesos),
     };
@@ -83,6 +83,16 @@ fn linux_info(value: &Value, at: At<'_>) -> Option<LinuxInfo> {
 
 // === volumes ===
 
+/// No host mounts more, and their constraints have to be compiled.
+const MOST_VOLUMES: usize = 500;
+
+fn volumes(value: &Value, at: At<'_>) -> Option<Vec<Volume>> {
+    if value.as_array().is_some_and(|volumes| volumes.len() > MOST_VOLUMES) {
+        return at.wrong("error.maxLength");
+    }
+    list(value, at, volume)
+}
+
 fn volume(value: &Value, at: At<'_>) -> Option<Volume> {
     let fields = Fields::of(value, at)?;
     let container_path = fields.need("containerPath", name);
@@ -106,7 +116,7 @@ fn persistent(value: &Value, at: At<'_>) -> Option<PersistentVolume> {
     let kind = fields.get("type", |v, at| word(v, at, words::DISKS));
     // Disks with a profile are made by somebody else and mounted.
     let default = if profile_name.is_some() { DiskKind::Mount } else { DiskKind::Root };
-    let constraints = fields.get("constraints", |v, at| set(v, at, volume_constraint));
+    let constraints = fields.get("constraints", |v, at| few(v, at, 8, volume_constraint));
     Some(PersistentVolume {
         kind: kind.unwrap_or(default),
         size: fields.need("size", long)?,

@@ -6,8 +6,8 @@ use super::{
     legacy,
     names::{is_executor, is_path_id},
     shape::{
-        At, Fields, Findings, boolean, double, double_in, int_in, labels, limit, line, list, long,
-        map, matching, name, natural, set, string, strings, timestamp, word,
+        At, Fields, Findings, boolean, double, double_in, few, int_in, labels, limit, line, list,
+        long, map, matching, name, natural, set, string, strings, timestamp, word,
     },
     words,
 };
@@ -20,12 +20,24 @@ use crate::{
 };
 use serde_json::Value;
 
+/// Constraints of an app: expressions among them have to be compiled.
+const MOST_CONSTRAINTS: usize = 500;
+
 // === impl AppUpdate ===
 
 impl AppUpdate {
     /// Reads a request's JSON; every error of its shape is collected.
     pub fn parse(value: &Value) -> Result<Self, ModelError> {
         reading(|at| app(value, at))
+    }
+
+    /// Reads the bytes of a whole definition, which must say whose it is.
+    pub fn parse_new_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let value = document(bytes)?;
+        reading(|at| {
+            Fields::of(&value, at)?.need("id", |_, _| Some(()));
+            app(&value, at)
+        })
     }
 
     /// Reads a list of updates.
@@ -125,7 +137,8 @@ fn resources(fields: &Fields<'_>, update: &mut AppUpdate) {
 }
 
 fn scheduling(fields: &Fields<'_>, update: &mut AppUpdate) {
-    update.constraints = fields.get("constraints", |v, at| set(v, at, constraint));
+    update.constraints =
+        fields.get("constraints", |v, at| few(v, at, MOST_CONSTRAINTS, constraint));
     update.backoff_seconds = fields.get("backoffSeconds", natural).map(f64::from);
     update.backoff_factor = fields.get("backoffFactor", double(1.0));
     update.max_launch_delay_seconds = fields.get("maxLaunchDelaySeconds", natural).map(f64::from);

@@ -4,7 +4,12 @@
 
 use crate::{Timestamp, Violation, app::Limit};
 use serde_json::{Map, Value};
-use std::{cell::RefCell, collections::BTreeMap, fmt};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    fmt,
+    hash::Hash,
+};
 
 /// What was found wrong so far. Readers share it: they hold each other's objects meanwhile.
 #[derive(Default)]
@@ -248,18 +253,30 @@ pub(super) fn list<T>(
 }
 
 /// A list of which equal items count once.
-pub(super) fn set<T: PartialEq>(
+pub(super) fn set<T: Clone + Eq + Hash>(
     value: &Value,
     at: At<'_>,
     read: impl Fn(&Value, At<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let mut once: Vec<T> = Vec::new();
-    for item in list(value, at, read)? {
-        if !once.contains(&item) {
-            once.push(item);
-        }
+    let mut items = list(value, at, read)?;
+    if items.len() > 1 {
+        let mut seen = HashSet::with_capacity(items.len());
+        items.retain(|item| seen.insert(item.clone()));
     }
-    Some(once)
+    Some(items)
+}
+
+/// The same of at most `most` items, each of which costs more than its length.
+pub(super) fn few<T: Clone + Eq + Hash>(
+    value: &Value,
+    at: At<'_>,
+    most: usize,
+    read: impl Fn(&Value, At<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    if value.as_array().is_some_and(|items| items.len() > most) {
+        return at.wrong("error.maxLength");
+    }
+    set(value, at, read)
 }
 
 /// A list of texts.

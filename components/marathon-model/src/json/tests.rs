@@ -325,6 +325,15 @@ fn every_wrong_type_is_told_with_its_path() {
 }
 
 #[test]
+fn a_definition_needs_an_id() {
+    let error = AppUpdate::parse_new_bytes(br#"{"cmd":"xx","cpus":"1"}"#).unwrap_err().body();
+    let missing = "'id' is undefined on object: {\"cmd\":\"xx\",\"cpus\":\"1\"}";
+    assert_eq!(error["details"][0], json!({"path": "/id", "errors": [missing]}));
+    assert_eq!(error["details"].as_array().unwrap().len(), 2);
+    assert!(AppUpdate::parse_new_bytes(br#"{"id":"a"}"#).is_ok());
+}
+
+#[test]
 fn what_is_no_json() {
     assert_eq!(shape_errors("{")["message"], "Invalid JSON");
     assert_eq!(shape_errors(" ")["message"], "Please specify data in JSON format");

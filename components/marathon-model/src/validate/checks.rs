@@ -5,6 +5,7 @@ use crate::{
     App,
     app::{CheckProbe, ContainerKind, HealthProbe, PortRef},
 };
+use std::collections::BTreeSet;
 
 pub(super) fn check(app: &App, report: &mut Report) {
     let docker = app.container.as_ref().is_some_and(|ct| ct.kind == ContainerKind::Docker);
@@ -64,9 +65,10 @@ fn readiness_checks(app: &App, report: &mut Report) {
         let text = format!("got {}, expected 1 or less", checks.len());
         report.add("/readinessChecks/size", text);
     }
+    let names: BTreeSet<&str> = app.port_names().collect();
     for (index, check) in checks.iter().enumerate() {
         let path = format!("/readinessChecks({index})");
-        if !app.port_names().any(|name| name == check.port_name) {
+        if !names.contains(check.port_name.as_str()) {
             let text = format!("No port definition reference for portName {}", check.port_name);
             report.add(format!("{path}/portName"), text);
         }

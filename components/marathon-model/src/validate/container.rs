@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 pub(super) fn check(app: &App, settings: &Settings, report: &mut Report) {
     networks(app, report);
@@ -91,7 +92,7 @@ fn port_mappings(app: &App, container: &Container, report: &mut Report) {
     }
     let containers =
         app.networks.iter().filter(|network| network.mode == NetworkMode::Container).count();
-    let names: Vec<&str> =
+    let names: BTreeSet<&str> =
         app.networks.iter().filter_map(|network| network.name.as_deref()).collect();
     for (index, mapping) in mappings.iter().enumerate() {
         let path = format!("/container/portMappings({index})");
@@ -103,7 +104,8 @@ fn port_mappings(app: &App, container: &Container, report: &mut Report) {
             );
         }
         for (at, name) in mapping.network_names.iter().enumerate() {
-            if !names.contains(&name.as_str()) {
+            if !names.contains(name.as_str()) {
+                let names: Vec<&str> = names.iter().copied().take(100).collect();
                 let text = format!("is not one of ({})", names.join(","));
                 report.add(format!("{path}/networkNames({at})"), text);
             }

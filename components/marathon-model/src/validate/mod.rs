@@ -9,6 +9,7 @@ mod roles;
 mod scheduling;
 
 use crate::{App, Settings, Violation, app::EnvValue, json::names::is_uri};
+use std::collections::{BTreeSet, HashMap};
 
 /// Names of features that are off unless the operator switches them on.
 pub mod features {
@@ -41,15 +42,15 @@ pub fn app(app: &App, settings: &Settings) -> Vec<Violation> {
 /// Errors by path, in the order in which the paths came up.
 pub fn grouped(violations: Vec<Violation>) -> Vec<Violation> {
     let mut grouped: Vec<Violation> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for violation in violations {
-        match grouped.iter_mut().find(|known| known.path == violation.path) {
+        let place = *places.entry(violation.path.clone()).or_insert(grouped.len());
+        match grouped.get_mut(place) {
             None => grouped.push(violation),
             Some(known) => {
-                for error in violation.errors {
-                    if !known.errors.contains(&error) {
-                        known.errors.push(error);
-                    }
-                }
+                let new = violation.errors.into_iter().filter(|text| !known.errors.contains(text));
+                let new: Vec<String> = new.collect();
+                known.errors.extend(new);
             }
         }
     }
@@ -165,7 +166,7 @@ fn scala(number: f64) -> String {
 
 /// Whether two names in a list are the same.
 fn has_duplicates<'a>(names: impl Iterator<Item = &'a str>) -> bool {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     !names.into_iter().all(|name| seen.insert(name))
 }
 

@@ -35,7 +35,7 @@ impl Api {
     }
 
     async fn create_app(&self, context: Context) -> Answer {
-        let update = AppUpdate::parse_bytes(&context.body)?;
+        let update = AppUpdate::parse_new_bytes(&context.body)?;
         let force = context.query.flag("force", false);
         let changed = self.change(&context.query, Change::CreateApp(update), force).await?;
         let Changed::Deployed(deployed) = changed else { return Ok(changed.response(None)) };
