@@ -225,3 +225,6 @@ impl Lives {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ mod bad_input;
 mod conformance;
 mod failures;
 mod pymesos;
+mod services;
 mod task_run;
 mod up;
 mod v0;

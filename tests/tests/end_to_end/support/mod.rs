@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod libprocess;
+pub(crate) mod marathon;
 pub(crate) mod processes;
 pub(crate) mod scheduler;
 pub(crate) mod shape;
