@@ -38,6 +38,8 @@ pub struct AppFacts {
     pub room: Option<u32>,
     /// Why agents could take none (more).
     pub obstacles: Vec<Obstacle>,
+    /// What else is in the way of the new app.
+    pub warnings: Vec<String>,
 }
 
 /// A reason, and how many agents it holds for.
@@ -180,6 +182,7 @@ fn warnings(after: Option<&App>, moves: Moves, facts: &AppFacts) -> Vec<String> 
             );
         }
     }
+    warnings.extend(facts.warnings.iter().cloned());
     let needed = moves.started.saturating_add(moves.replaced);
     match facts.room {
         Some(0) if needed > 0 => {

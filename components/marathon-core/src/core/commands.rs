@@ -93,7 +93,7 @@ impl Core {
         Ok(Done::Deployment { id, version, app, created })
     }
 
-    fn conflicts(&self, plan: &Plan) -> Vec<Arc<str>> {
+    pub(super) fn conflicts(&self, plan: &Plan) -> Vec<Arc<str>> {
         let mut conflicts: Vec<Arc<str>> = Vec::new();
         if self.locks.is_empty() {
             return conflicts;
@@ -123,13 +123,6 @@ impl Core {
                 None => Write::DeleteApp { id: id.clone(), at },
             });
         }
-    }
-
-    fn dry_run(&mut self, change: &Change) -> Reply {
-        let applied = self.apply(change, true)?;
-        refuse_resident(&applied)?;
-        let plan = plan(&applied, self.ids.random());
-        Ok(Done::Impact(serde_json::json!({"steps": plan.steps_json()})))
     }
 
     fn kill_some(&mut self, what: &KillWhat, scale: bool, wipe: bool, force: bool) -> Reply {
@@ -221,7 +214,7 @@ pub(super) fn is_resident(app: &App) -> bool {
 }
 
 /// Volumes that outlive tasks need reservations, which agents here do not make yet.
-fn refuse_resident(applied: &Applied) -> Result<(), ModelError> {
+pub(super) fn refuse_resident(applied: &Applied) -> Result<(), ModelError> {
     for changed in applied.changed.values() {
         if changed.after.as_deref().is_some_and(is_resident) {
             let text = "persistent volumes are not supported by this cluster yet";

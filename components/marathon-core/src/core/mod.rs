@@ -11,6 +11,7 @@ mod backoff;
 mod checks;
 mod commands;
 mod deploy;
+mod foresee;
 mod ids;
 mod index;
 mod instances;
@@ -36,6 +37,7 @@ use crate::{
 use backoff::Backoffs;
 use checks::Watch;
 use deploy::Running;
+use foresee::Seen;
 use ids::Ids;
 use index::Index;
 use kills::Kills;
@@ -72,6 +74,7 @@ pub struct Core {
     kills: Kills,
     roles: Roles,
     link: Link,
+    seen: Seen,
     watches: FxHashMap<InstanceId, Watch>,
     /// Probes that are being made.
     probes: FxHashMap<ProbeId, (InstanceId, u64, ProbeKey)>,
@@ -113,6 +116,7 @@ impl Core {
             ids: Ids::new(config.seed),
             roles: Roles::new(&config.model.mesos_role),
             link: Link::new(now.mono),
+            seen: Seen::default(),
             config,
             view: View::default(),
             now,

@@ -104,6 +104,7 @@ impl Core {
                 role.cursor = last;
             }
         }
+        self.seen.note(remaining);
         outcome
     }
 

@@ -87,6 +87,7 @@ impl Core {
 
     /// An agent is gone for good: what it refused says nothing any more.
     pub(super) fn agent_lost(&mut self, agent: &v1::AgentId) {
+        self.seen.lost(&agent.value);
         let waiting: Vec<_> = self.view.queued.iter().cloned().collect();
         for app in waiting {
             if let Some(data) = self.apps.get_mut(&app) {

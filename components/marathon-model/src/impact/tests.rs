@@ -30,6 +30,7 @@ fn an_update_says_what_changes_and_what_it_replaces() {
             agents: 2,
             detail: "0.5 of 1 free".to_owned(),
         }],
+        warnings: Vec::new(),
     };
     let put = r#"{"instances": 5, "env": {"K": "2", "L": "3"},
                   "upgradeStrategy": {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0.2}}"#;

@@ -1,6 +1,7 @@
 //! Rules of the orchestrator, one by one, on a cluster made of numbers.
 
 mod deployments;
+mod foresee;
 mod instances;
 mod queue;
 
