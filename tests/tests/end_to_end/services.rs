@@ -35,7 +35,7 @@ fn twenty(seconds: u32, version: &str) -> Value {
     app["upgradeStrategy"] = json!({"minimumHealthCapacity": 0.8, "maximumOverCapacity": 0.2});
     app["healthChecks"] = json!([{
         "protocol": "COMMAND", "command": {"value": "true"},
-        "intervalSeconds": 1, "timeoutSeconds": 20, "gracePeriodSeconds": 60,
+        "delaySeconds": 1, "intervalSeconds": 1, "timeoutSeconds": 20, "gracePeriodSeconds": 60,
     }]);
     app
 }
@@ -98,7 +98,7 @@ fn an_upgrade_goes_on_after_a_killed_cluster() {
         let wanted = 1 + usize::try_from(round * 6 + random.below(5)).expect("a small number");
         wait_until("some of the upgrade", || watch.look().1 >= wanted);
         cluster.kill();
-        watch.look();
+        assert!(watch.look().0 > 0, "the upgrade was over before the kill");
         cluster.start_again();
         watch.look();
     }
@@ -138,13 +138,14 @@ fn an_upgrade_goes_on_after_a_killed_marathon() {
         seen: old,
     };
     marathon.send("PUT", "/v2/apps/twenty", &twenty(seconds, "two"));
-    for _ in 0..8 {
-        std::thread::sleep(std::time::Duration::from_millis(random.below(900)));
+    let mut kills = 0;
+    while watch.look().0 > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(random.below(1500)));
         process.kill();
-        watch.look();
+        kills += usize::from(watch.look().0 > 0);
         process = start().0;
-        watch.look();
     }
+    assert!(kills > 2, "only {kills} kills in the middle of it");
     wait_until("the end of the upgrade", || {
         watch.look();
         marathon.deployments().is_empty()
