@@ -48,3 +48,43 @@ pub fn texts(data: &[u8]) {
         assert_eq!(crate::TaskId::parse(&task.to_string()).as_ref(), Some(&task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    const SEEDS: [&[u8]; 4] = [
+        include_bytes!("../../../fuzz/seeds/marathon_app/legacy.json"),
+        include_bytes!("../../../fuzz/seeds/marathon_app/modern.json"),
+        include_bytes!("../../../fuzz/seeds/marathon_group/nested.json"),
+        include_bytes!("../../../fuzz/seeds/marathon_texts/selector"),
+    ];
+
+    #[test]
+    fn the_seeds_are_apps() {
+        for seed in &SEEDS[..2] {
+            let update = crate::AppUpdate::parse_bytes(seed).unwrap();
+            update.create(None, &crate::Settings::default()).unwrap();
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A few bytes of a good input are others.
+        #[test]
+        fn spoiled_inputs(
+            seed in proptest::sample::select(&SEEDS[..]),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), 0x20u8..0x7f), 0..4),
+        ) {
+            let mut data = seed.to_vec();
+            for (at, byte) in changes {
+                let at = at.index(data.len());
+                data[at] = byte;
+            }
+            super::app(&data);
+            super::group(&data);
+            super::texts(&data);
+        }
+    }
+}
