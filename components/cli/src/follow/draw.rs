@@ -3,7 +3,7 @@
 use super::progress::AppProgress;
 use crate::terminal::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where progress is shown.
 pub(super) struct Screen {
@@ -11,6 +11,8 @@ pub(super) struct Screen {
     apps: BTreeMap<String, ProgressBar>,
     /// What was said last of each app.
     said: BTreeMap<String, String>,
+    /// Which apps waited at the last look.
+    waited: BTreeSet<String>,
 }
 
 // === impl Screen ===
@@ -18,13 +20,19 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(redraw: bool) -> Screen {
         let bars = redraw.then(MultiProgress::new);
-        Screen { bars, apps: BTreeMap::new(), said: BTreeMap::new() }
+        Screen { bars, apps: BTreeMap::new(), said: BTreeMap::new(), waited: BTreeSet::new() }
     }
 
     /// Shows it, and gives the lines that are left to be printed.
     pub(super) fn show(&mut self, apps: &[AppProgress]) -> Vec<String> {
+        // Between being wanted and being launched everything waits for a moment: who waits still
+        // at the next look has a reason worth telling.
+        let waiting = apps.iter().filter(|app| app.is_waiting()).map(|app| app.id.clone());
+        let before = std::mem::replace(&mut self.waited, waiting.collect());
+        let apps: Vec<AppProgress> =
+            apps.iter().map(|app| app.clone().telling_why(before.contains(&app.id))).collect();
         if let Some(bars) = &self.bars {
-            for app in apps {
+            for app in &apps {
                 let new = || bars.add(ProgressBar::new(app.wanted).with_style(style()));
                 let bar = self.apps.entry(app.id.clone()).or_insert_with(new);
                 bar.set_length(app.wanted.max(1));
@@ -80,5 +88,15 @@ mod tests {
         assert_eq!(screen.show(&app(0)), ["/a: 0/2 ready"]);
         assert!(screen.show(&app(0)).is_empty());
         assert_eq!(screen.show(&app(1)), ["/a: 1/2 ready"]);
+    }
+
+    #[test]
+    fn a_reason_is_told_when_it_lasts() {
+        let item = json!({"pendingReasons": [{"message": "too few cpus"}]});
+        let app = json!({"id": "/a", "instances": 1});
+        let waiting = [AppProgress::of(&app, None, Some(&item))];
+        let mut screen = Screen::new(false);
+        assert_eq!(screen.show(&waiting), ["/a: 0/1 ready"]);
+        assert_eq!(screen.show(&waiting), ["/a: 0/1 ready (waiting: too few cpus)"]);
     }
 }

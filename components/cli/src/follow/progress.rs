@@ -50,6 +50,18 @@ impl AppProgress {
         }
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// With the reason why it waits, or without.
+    pub(super) fn telling_why(mut self, tell: bool) -> AppProgress {
+        if !tell {
+            self.waiting = None;
+        }
+        self
+    }
+
     /// What a line says after the numbers.
     pub(super) fn remark(&self) -> String {
         let mut remarks = Vec::new();

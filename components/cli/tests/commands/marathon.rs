@@ -221,14 +221,16 @@ fn waiting_says_how_far_it_is_and_why_it_is_no_further() {
         {"reason": "InsufficientCpus", "message": "cpus: 1 of 9", "agents": 2}]}]});
     cluster.on("GET /v2/apps?id=/web", 200, app(1, "a"));
     cluster.on("PUT /v2/apps/web", 200, json!({"version": "b", "deploymentId": "d-1"}));
-    cluster.on("GET /v2/deployments", 200, &running).on("GET /v2/deployments", 200, &running);
-    cluster.on("GET /v2/deployments", 200, "[]");
-    cluster.on("GET /v2/queue", 200, waiting).on("GET /v2/queue", 200, r#"{"queue":[]}"#);
-    cluster.on(look, 200, app(1, "b")).on(look, 200, app(1, "b")).on(look, 200, app(2, "b"));
+    for _ in 0..3 {
+        cluster.on("GET /v2/deployments", 200, &running).on(look, 200, app(1, "b"));
+    }
+    cluster.on("GET /v2/deployments", 200, "[]").on(look, 200, app(2, "b"));
+    cluster.on("GET /v2/queue", 200, &waiting).on("GET /v2/queue", 200, waiting);
+    cluster.on("GET /v2/queue", 200, r#"{"queue":[]}"#);
     let outcome = cluster.run("marathon app scale --wait web 2");
     assert_eq!(outcome.out, "Created deployment d-1\n");
-    let expected = "/web: 1/2 ready (waiting: cpus: 1 of 9 (2 agents))\n/web: 1/2 ready\n\
-                    Deployment d-1 is complete\n  /web: 2/2 ready\n";
+    let expected = "/web: 1/2 ready\n/web: 1/2 ready (waiting: cpus: 1 of 9 (2 agents))\n\
+                    /web: 1/2 ready\nDeployment d-1 is complete\n  /web: 2/2 ready\n";
     assert_eq!((outcome.status, outcome.err.as_str()), (0, expected));
 }
 
