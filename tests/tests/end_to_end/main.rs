@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod conformance;
 mod failures;
+mod packages;
 mod pymesos;
 mod services;
 mod task_run;
