@@ -159,8 +159,7 @@ fn a_package_of_the_catalog_is_installed_scaled_updated_under_load_and_uninstall
         let options = options.to_str().unwrap();
         let words = ["package", "update", APP, "--yes", "--wait", "--options", options];
         dais(&cluster, &words);
-        let words = ["marathon", "app", "update", "--wait", APP, "labels={\"round\":\"3\"}"];
-        dais(&cluster, &words);
+        dais(&cluster, &["marathon", "app", "update", "--wait", APP, "cpus=0.06"]);
     });
     assert!(texts.len() > 1, "old and new answered: {texts:?}");
     let new = marathon.wait_for(APP, 5);

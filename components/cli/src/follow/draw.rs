@@ -33,11 +33,11 @@ impl Screen {
             apps.iter().map(|app| app.clone().telling_why(before.contains(&app.id))).collect();
         if let Some(bars) = &self.bars {
             for app in &apps {
-                let new = || bars.add(ProgressBar::new(app.wanted).with_style(style()));
+                let name = printable(&app.id).into_owned();
+                let new = || bars.add(ProgressBar::new(1).with_style(style()).with_prefix(name));
                 let bar = self.apps.entry(app.id.clone()).or_insert_with(new);
                 bar.set_length(app.wanted.max(1));
                 bar.set_position(app.ready.min(app.wanted));
-                bar.set_prefix(printable(&app.id).into_owned());
                 let remark = app.remark();
                 let dash = if remark.is_empty() { "" } else { " - " };
                 bar.set_message(

@@ -128,7 +128,7 @@ fn sandboxes_are_listed() {
 #[test]
 fn sandboxes_are_downloaded_of_tasks_that_are_over_too() {
     let cluster = cluster();
-    let debug = json!({"/x/slaves/S0/frameworks/F0/executors/old.1/runs/c0": "/real"});
+    let debug = json!({"/real": "/x/slaves/S0/frameworks/F0/executors/old.1/runs/c0"});
     cluster.on("GET /files/debug", 200, debug);
     let entry = |mode: &str, path: &str| json!({"mode": mode, "path": path, "size": 1});
     let entries = json!([entry("-rw", "/real/stdout"), entry("drwx", "/real/sub")]);

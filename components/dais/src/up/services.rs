@@ -117,5 +117,7 @@ fn marathon_config(
     };
     config.core.model.mesos_role = ROLE.to_owned();
     config.core.model.default_accepted_resource_roles = AcceptedRoles::Unreserved;
+    // As DC/OS has it: whoever spreads requests sees that an instance is about to end.
+    config.core.model.features.insert("task_killing".to_owned());
     Ok(config)
 }

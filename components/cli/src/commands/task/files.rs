@@ -145,27 +145,37 @@ impl Sandbox {
     }
 }
 
-/// Where a task's sandbox is: by its container where that is known, else the latest run.
+/// Where a task's sandbox is: by its container when the task is over, else the latest run.
 async fn path_of(agent: &Server, task: &Task) -> anyhow::Result<String> {
     let runs = format!("/frameworks/{}/executors/{}/runs", task.framework, task.executor);
-    let nested = |path: String, task: &Task| format!("{path}/tasks/{}", task.id);
-    let container = task.container();
-    if let (false, Some((own, parent))) = (task.active, container) {
+    let (path, nested) = match task.container() {
         // A later run of the same executor must not be taken for this one.
-        let run = format!("{runs}/{}", parent.unwrap_or(own));
-        let known = agent.get("/files/debug").await?;
-        let known = known.as_object().into_iter().flatten();
-        let mut paths = known.filter(|(name, _)| name.ends_with(&run)).map(|(_, path)| shown(path));
-        let path = paths
-            .next()
-            .with_context(|| format!("the files of task {} are gone from its agent", task.id))?;
-        return Ok(if parent.is_some() { nested(path, task) } else { path });
+        Some((own, parent)) if !task.active => {
+            let run = format!("{runs}/{}", parent.unwrap_or(own));
+            let known = agent.get("/files/debug").await?;
+            let path = known_as(&known, &task.agent_id, &run);
+            let path =
+                path.with_context(|| format!("the agent of task {} shows no files", task.id))?;
+            (path, parent.is_some())
+        }
+        container => {
+            let nested = container.is_some_and(|(_, parent)| parent.is_some());
+            (format!("{runs}/latest"), nested)
+        }
+    };
+    Ok(if nested { format!("{path}/tasks/{}", task.id) } else { path })
+}
+
+/// Under which name an agent shows a run, out of all it shows with where that is.
+fn known_as(known: &Value, agent: &str, run: &str) -> Option<String> {
+    let known = || known.as_object().into_iter().flatten();
+    let own = known().find(|(name, place)| name.ends_with(run) || shown(place).ends_with(run));
+    // A folder above all of them may be shown too.
+    let above = || known().find(|(_, place)| shown(place).ends_with("/slaves"));
+    match own {
+        Some((name, _)) => Some(name.clone()),
+        None => above().map(|(name, _)| format!("{name}/{agent}{run}")),
     }
-    let path = format!("{runs}/latest");
-    Ok(match container {
-        Some((_, Some(_))) => nested(path, task),
-        _ => path,
-    })
 }
 
 // === impl Entry ===
@@ -222,6 +232,18 @@ mod tests {
     fn bytes_that_are_no_text_come_through() {
         let piece: Piece = serde_json::from_slice(b"{\"data\":\"a\xff\\n\",\"offset\":3}").unwrap();
         assert_eq!((piece.data.as_slice(), piece.offset), (&b"a\xff\n"[..], 3));
+    }
+
+    #[test]
+    fn runs_are_found_by_name_by_place_or_below_a_folder() {
+        let run = "/frameworks/F/executors/E/runs/C";
+        let known =
+            |name: &str, place: &str| known_as(&serde_json::json!({ name: place }), "S0", run);
+        let whole = format!("/work/slaves/S0{run}");
+        assert_eq!(known(&whole, "/elsewhere").as_deref(), Some(whole.as_str()));
+        assert_eq!(known("/short", &whole).as_deref(), Some("/short"));
+        assert_eq!(known("/all", "/work/slaves"), Some(format!("/all/S0{run}")));
+        assert_eq!(known("/other", "/work/other"), None);
     }
 
     #[test]
