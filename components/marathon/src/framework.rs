@@ -44,7 +44,7 @@ pub(crate) struct Sending {
 /// What a notice means.
 #[derive(Debug)]
 pub(crate) enum Said {
-    Input(Input),
+    Input(Box<Input>),
     /// The master ended the framework for good: its tasks are gone, its id is void.
     Removed(String),
     /// It does not want the framework now.
@@ -112,7 +112,7 @@ pub(crate) fn said(notice: Notice) -> Said {
         Notice::Event(event) => said_event(*event),
         Notice::Disconnected { reason } => {
             tracing::warn!(reason, "disconnected from the master");
-            Said::Input(Input::Disconnected)
+            Said::Input(Box::new(Input::Disconnected))
         }
         Notice::Failed(ClientError::Ended(reason)) if is_removed(&reason) => Said::Removed(reason),
         Notice::Failed(error) => Said::Refused(error.to_string()),
@@ -133,7 +133,7 @@ fn said_event(event: Event) -> Said {
         }),
         _ => None,
     };
-    input.map_or(Said::Nothing, Said::Input)
+    input.map_or(Said::Nothing, |input| Said::Input(Box::new(input)))
 }
 
 fn subscribed(event: event::Subscribed) -> Input {
@@ -220,7 +220,7 @@ impl Maker {
             let (mut acknowledgements, mut others) = (Vec::new(), Vec::new());
             for call in batch {
                 match call {
-                    Call::Acknowledge(status) => acknowledgements.push(status),
+                    Call::Acknowledge(status) => acknowledgements.push(*status),
                     call => others.push(call),
                 }
             }
@@ -236,7 +236,7 @@ impl Maker {
         }
     }
 
-    fn acknowledge(&self, statuses: Vec<Box<v1::TaskStatus>>) -> JoinSet<()> {
+    fn acknowledge(&self, statuses: Vec<v1::TaskStatus>) -> JoinSet<()> {
         let mut set = JoinSet::new();
         let share = statuses.len().div_ceil(self.lanes.len().max(1)).max(1);
         for (lane, statuses) in self.lanes.iter().zip(statuses.chunks(share)) {
@@ -286,7 +286,7 @@ impl Maker {
 }
 
 fn filters(refuse: Duration) -> v1::Filters {
-    v1::Filters { refuse_seconds: Some(refuse.as_secs_f64()), ..v1::Filters::default() }
+    v1::Filters { refuse_seconds: Some(refuse.as_secs_f64()) }
 }
 
 fn nanoseconds(duration: Duration) -> i64 {

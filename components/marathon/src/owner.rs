@@ -34,7 +34,7 @@ const MAX_CALLS: usize = 1 << 16;
 /// How long a stop waits for the write in flight.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-type Commit = Pin<Box<dyn Future<Output = (Committer, Result<(), StoreError>)> + Send>>;
+type Commit = Pin<Box<dyn Future<Output = (Box<Committer>, Result<(), StoreError>)> + Send>>;
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Owner {
     core: Core,
     clock: Clock,
     /// Away while it writes.
-    committer: Option<Committer>,
+    committer: Option<Box<Committer>>,
     framework: Framework,
     probes: Probes,
     replies: FxHashMap<RequestId, oneshot::Sender<Reply>>,
@@ -83,10 +83,10 @@ enum Woken {
     Stop,
     Abdicate,
     Tick,
-    Written(Committer, Result<(), StoreError>),
+    Written(Box<Committer>, Result<(), StoreError>),
     Requests(Vec<Request>),
     Notices(Vec<Notice>),
-    Probed(Input),
+    Probed(Box<Input>),
     Failed(FailedCall, String),
     Called,
 }
@@ -122,7 +122,7 @@ impl Owner {
         Self {
             core,
             clock,
-            committer: Some(committer),
+            committer: Some(Box::new(committer)),
             framework,
             probes,
             replies: FxHashMap::default(),
@@ -156,7 +156,7 @@ impl Owner {
                     None
                 }
                 Woken::Probed(input) => {
-                    self.probed(input);
+                    self.probed(*input);
                     None
                 }
                 Woken::Failed(call, reason) => {
@@ -199,7 +199,7 @@ impl Owner {
             tokio::select! {
                 _ = inbox.requests.recv_many(&mut requests, BATCH) => Woken::Requests(requests),
                 _ = notices.recv_many(&mut events, BATCH), if !slow => Woken::Notices(events),
-                input = probes.next() => Woken::Probed(input),
+                input = probes.next() => Woken::Probed(Box::new(input)),
             }
         };
         let (failures, calls) = (&mut calls.failures, &mut calls.sending);
@@ -244,12 +244,12 @@ impl Owner {
         for notice in notices {
             match framework::said(notice) {
                 Said::Input(input) => {
-                    match &input {
+                    match &*input {
                         Input::Subscribed { .. } => inbox.set_registered(true),
                         Input::Disconnected => inbox.set_registered(false),
                         _ => {}
                     }
-                    self.input(input);
+                    self.input(*input);
                 }
                 Said::Removed(reason) => return Some(End::Removed(reason)),
                 Said::Refused(reason) => return Some(End::Refused(reason)),
@@ -280,7 +280,7 @@ impl Owner {
         self.writing = Some(Writing { commit, held, view });
     }
 
-    fn written(&mut self, inbox: &Inbox, committer: Committer) {
+    fn written(&mut self, inbox: &Inbox, committer: Box<Committer>) {
         self.committer = Some(committer);
         if let Some(Writing { held, view, .. }) = self.writing.take() {
             self.perform(inbox, held, view);

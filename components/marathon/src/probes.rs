@@ -6,11 +6,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 use http_kit::{Client, ClientConfig};
 use marathon_core::{Input, ProbeId, ProbeOutcome, ProbeRequest, ProbeTarget};
-use tokio::{
-    net::TcpStream,
-    task::JoinSet,
-    time::{error::Elapsed, timeout},
-};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 /// Probes that run and probes that wait for their turn.
 #[derive(Debug)]
@@ -85,7 +81,7 @@ async fn make(client: Client, probe: ProbeRequest) -> (ProbeId, ProbeOutcome) {
         }
         ProbeTarget::Tcp { host, port } => timeout(probe.timeout, connect(host, *port)).await,
     };
-    (probe.id, made.unwrap_or_else(|_: Elapsed| ProbeOutcome::TimedOut))
+    (probe.id, made.unwrap_or(ProbeOutcome::TimedOut))
 }
 
 fn uri(https: bool, host: &str, port: u16, path: &str) -> String {
