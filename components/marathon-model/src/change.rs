@@ -157,6 +157,8 @@ impl Root {
             }
             Change::RevertDeployment { plan } => draft.revert(plan),
         }
-        draft.finish()
+        let applied = draft.finish()?;
+        crate::size::check(&applied)?;
+        Ok(applied)
     }
 }

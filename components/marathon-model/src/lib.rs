@@ -26,6 +26,7 @@ mod roles;
 pub mod rollback;
 pub mod selector;
 pub mod settings;
+pub mod size;
 #[cfg(test)]
 mod testing;
 pub mod timestamp;

@@ -19,4 +19,5 @@ pub mod store;
 
 pub use config::Config;
 pub use handle::{Handle, Inbox, Info};
+pub use http::service;
 pub use run::{Error, Running, run, start};

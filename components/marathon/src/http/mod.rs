@@ -41,7 +41,7 @@ const REALM: &str = "marathon";
 const DEPLOYMENT_ID: &str = "marathon-deployment-id";
 
 /// The API of a running service.
-pub(crate) fn service(handle: Handle) -> impl Service {
+pub fn service(handle: Handle) -> impl Service {
     Front(Arc::new(Api::new(handle)))
 }
 

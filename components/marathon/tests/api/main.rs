@@ -1,0 +1,11 @@
+//! The REST API over real connections: a real core and store behind it, and an agent that is
+//! only played.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod apps;
+mod events;
+mod groups;
+mod large;
+mod service;
+mod system;
+mod tasks;
