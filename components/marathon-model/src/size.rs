@@ -10,8 +10,9 @@ use std::io;
 /// The most bytes of an app's JSON: a value of the cluster's state may have a million, and there
 /// is room for what a later version adds by itself.
 pub const MAX_APP_BYTES: usize = 990_000;
-/// The most bytes of an id. Instances have it in their names, and names of files have limits too.
-pub const MAX_ID_BYTES: usize = 512;
+/// The most bytes of an id. With what ids of tasks have besides they still fit into the 255 bytes
+/// that Mesos and file systems allow.
+pub const MAX_ID_BYTES: usize = 190;
 
 /// Refuses a change whose results could not be written.
 pub(crate) fn check(applied: &Applied) -> Result<(), ModelError> {
@@ -80,7 +81,7 @@ mod tests {
         assert_eq!(error.status(), 422);
         let text = error.body().to_string();
         assert!(text.contains("bytes; the limit is 990000 bytes"), "{text}");
-        let long = format!("/{}", "a/".repeat(300));
-        assert!(create(&long, 1).unwrap_err().body().to_string().contains("512"));
+        let long = format!("/{}", "a/".repeat(100));
+        assert!(create(&long, 1).unwrap_err().body().to_string().contains("190"));
     }
 }

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod events;
 mod framework;
+pub mod fuzz;
 pub mod handle;
 mod http;
 mod owner;

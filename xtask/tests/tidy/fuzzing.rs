@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 13] = [
+const PARSERS: [(&str, &str); 15] = [
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),
@@ -18,6 +18,8 @@ const PARSERS: [(&str, &str); 13] = [
     ("http-kit: queries, headers, credentials", "http_fields"),
     ("mesos-fetcher: archives", "archive"),
     ("cluster-state: keys", "state_keys"),
+    ("marathon: paths and queries", "marathon_request"),
+    ("marathon: what is stored", "marathon_stored"),
     ("marathon-model: apps", "marathon_app"),
     ("marathon-model: groups and lists of apps", "marathon_group"),
     ("marathon-model: selectors, ids, moments", "marathon_texts"),

@@ -31,7 +31,7 @@ use crate::{Handle, render::pieces, sse, store::Store};
 pub(crate) use numbers::Numbers;
 pub(crate) use problem::Problem;
 pub(crate) use query::Query;
-use route::Route;
+pub(crate) use route::Route;
 
 /// The largest body that is read. A single app may have a megabyte, a group many apps.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;

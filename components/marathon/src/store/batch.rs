@@ -217,11 +217,7 @@ pub(crate) async fn recover(state: &Arc<dyn ClusterState>) -> Result<(), StoreEr
     if written.len() != length {
         return Err(corrupt());
     }
-    let mut rest = written.freeze();
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        steps.push(decode(&mut rest).ok_or_else(corrupt)?);
-    }
+    let steps = decode_all(&mut written.freeze()).ok_or_else(corrupt)?;
     tracing::info!(steps = steps.len(), "finishing what a crash interrupted");
     all(state, split(steps)).await?;
     forget(state, entries.len()).await
@@ -240,6 +236,15 @@ fn encode(out: &mut BytesMut, op: &Op) {
         out.put_u32(length(value.len()));
         out.put_slice(value);
     }
+}
+
+/// Every step of a journal.
+pub(crate) fn decode_all(rest: &mut Bytes) -> Option<Vec<Op>> {
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        steps.push(decode(rest)?);
+    }
+    Some(steps)
 }
 
 fn decode(rest: &mut Bytes) -> Option<Op> {

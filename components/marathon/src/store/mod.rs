@@ -47,3 +47,15 @@ impl Store {
         load::load(self.state.clone(), max_versions).await
     }
 }
+
+/// Reads bytes as each kind of value there is.
+pub(crate) fn read_anything(value: &[u8]) {
+    let _ = codec::read_app("/", value);
+    let _ = codec::read_group("/", marathon_model::PathId::root(), value);
+    let _ = codec::read_instance("/", value);
+    let _ = codec::read_failure("/", value);
+    let _ = codec::read_plan("/", value);
+    let _ = codec::read_timestamp("/", value);
+    let _ = commit::join(&[bytes::Bytes::copy_from_slice(value)]);
+    batch::decode_all(&mut bytes::Bytes::copy_from_slice(value));
+}

@@ -133,7 +133,10 @@ async fn apps_change_and_go_back() {
     api.settled().await;
     let now = api.get("/v2/apps/web").await.expect(200)["app"].clone();
     assert_eq!(now["cmd"], "sleep 100");
-    assert_eq!(api.get("/v2/apps/web/versions").await.json()["versions"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        api.get("/v2/apps/web/versions").await.json()["versions"].as_array().unwrap().len(),
+        3
+    );
     let unknown = json!({"version": "2020-01-01T00:00:00.000Z"});
     api.put("/v2/apps/web", &unknown).await.expect(404);
 
@@ -184,15 +187,16 @@ async fn a_dry_run_changes_nothing() {
 #[tokio::test]
 async fn an_app_that_is_too_large_is_refused_with_its_size() {
     let api = Api::start().await;
-    let body = |size: usize| {
-        json!({"id": "big", "cmd": "sleep 1", "instances": 0, "labels": {"x": "y".repeat(size)}})
-    };
+    let body = |size: usize| json!({"id": "big", "cmd": "sleep 1", "instances": 0, "labels": {"x": "y".repeat(size)}});
     let refused = api.post("/v2/apps", &body(1_000_000)).await.expect(422);
     assert!(refused["details"][0]["errors"][0].as_str().unwrap().contains("bytes"), "{refused}");
     api.post("/v2/apps", &body(900_000)).await.expect(201);
     api.settled().await;
     let more = json!({"env": {"x": "y".repeat(200_000)}});
     api.put("/v2/apps/big", &more).await.expect(422);
-    assert_eq!(api.get("/v2/apps/big/versions").await.json()["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        api.get("/v2/apps/big/versions").await.json()["versions"].as_array().unwrap().len(),
+        1
+    );
     assert_eq!(api.handle.view().root.apps().len(), 1);
 }

@@ -49,8 +49,12 @@ async fn what_happens_is_told() {
     let api = Api::start().await;
     let mut all = Stream::open(&api, "").await;
     let attached = all.event("event_stream_attached").await;
-    assert_eq!((&attached["remoteAddress"], &attached["eventType"]), (&json!("127.0.0.1"), &json!("event_stream_attached")));
-    let mut some = Stream::open(&api, "?event_type=api_post_event&event_type=deployment_success").await;
+    assert_eq!(
+        (&attached["remoteAddress"], &attached["eventType"]),
+        (&json!("127.0.0.1"), &json!("event_stream_attached"))
+    );
+    let mut some =
+        Stream::open(&api, "?event_type=api_post_event&event_type=deployment_success").await;
     // Asked for over a connection: it is subscribed when the other one is told.
     all.event("event_stream_attached").await;
     api.post("/v2/apps", &json!({"id": "a", "cmd": "sleep 100"})).await.expect(201);
@@ -60,7 +64,10 @@ async fn what_happens_is_told() {
     let success = some.event("deployment_success").await;
     assert_eq!(success["plan"]["id"], success["id"]);
     let status = all.event("status_update_event").await;
-    assert_eq!((&status["taskStatus"], &status["appId"], &status["host"]), (&json!("TASK_RUNNING"), &json!("/a"), &json!("host-1")));
+    assert_eq!(
+        (&status["taskStatus"], &status["appId"], &status["host"]),
+        (&json!("TASK_RUNNING"), &json!("/a"), &json!("host-1"))
+    );
     drop(some);
     all.event("event_stream_detached").await;
 }
@@ -81,7 +88,12 @@ async fn our_own_events_come_only_when_named() {
     all.event("event_stream_attached").await;
     let app = PathId::parse("/a").unwrap();
     let reasons = vec!["no offers".to_owned()];
-    let kind = EventKind::InstancePending { app: app.clone(), version: Timestamp(0), instances: 1, reasons };
+    let kind = EventKind::InstancePending {
+        app: app.clone(),
+        version: Timestamp(0),
+        instances: 1,
+        reasons,
+    };
     api.handle.publish(Event { at: Timestamp(0), kind });
     api.handle.publish(Event { at: Timestamp(0), kind: EventKind::AppTerminated { app } });
     assert_eq!(named.event("instance_pending_event").await["reasons"], json!(["no offers"]));

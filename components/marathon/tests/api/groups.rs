@@ -16,7 +16,10 @@ fn prod() -> Value {
 async fn groups_are_trees() {
     let api = Api::start().await;
     let empty = api.get("/v2/groups").await.expect(200);
-    assert_eq!((&empty["id"], &empty["apps"], &empty["groups"]), (&json!("/"), &json!([]), &json!([])));
+    assert_eq!(
+        (&empty["id"], &empty["apps"], &empty["groups"]),
+        (&json!("/"), &json!([]), &json!([]))
+    );
     let created = api.post("/v2/groups", &prod()).await;
     let result = created.expect(201);
     assert_eq!(created.header("location"), "/prod");
@@ -74,10 +77,7 @@ async fn groups_scale_and_go_back() {
     assert_eq!(instances(&api), [1, 2]);
     let never = json!({"version": "2020-01-01T00:00:00.000Z"});
     let text = api.put("/v2/groups/prod", &never).await.expect(422);
-    assert_eq!(
-        text["message"],
-        "Group /prod not available in version 2020-01-01T00:00:00.000Z"
-    );
+    assert_eq!(text["message"], "Group /prod not available in version 2020-01-01T00:00:00.000Z");
 }
 
 #[tokio::test]

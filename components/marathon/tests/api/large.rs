@@ -12,8 +12,10 @@ use crate::service::Api;
 async fn a_long_list_arrives_whole() {
     let api = Api::start().await;
     let apps: Vec<Value> = (0..300)
-        .map(|n| json!({"id": format!("a{n}"), "cmd": "sleep 100", "instances": n % 7,
-                        "cpus": 0.001, "mem": 1, "labels": {"x": "y".repeat(500)}}))
+        .map(|n| {
+            json!({"id": format!("a{n}"), "cmd": "sleep 100", "instances": n % 7,
+                        "cpus": 0.001, "mem": 1, "labels": {"x": "y".repeat(500)}})
+        })
         .collect();
     api.put("/v2/groups", &json!({"apps": apps})).await.expect(200);
     api.settled().await;

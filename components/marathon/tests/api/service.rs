@@ -40,8 +40,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes)
-            .unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -80,7 +79,8 @@ impl Api {
         let mut core = config.core.clone();
         core.seed = 7;
         let core = Core::new(core, recovered, Clock::default().now());
-        let owner = Owner { core, committer, inbox, clock: Clock::default(), offers: 0, requests: 0 };
+        let owner =
+            Owner { core, committer, inbox, clock: Clock::default(), offers: 0, requests: 0 };
         tokio::spawn(stop.clone().run_until_cancelled_owned(owner.run()));
         let service = Arc::new(marathon::service(handle.clone()));
         tokio::spawn(http_kit::serve(listener, service, ServeConfig::default(), stop.clone()));
@@ -127,7 +127,7 @@ impl Api {
     pub(crate) async fn settled(&self) {
         let begun = Instant::now();
         while !self.handle.view().deployments.is_empty() {
-            assert!(begun.elapsed() < PATIENCE, "{:?}", self.handle.view().deployments);
+            assert!(begun.elapsed() < PATIENCE, "a deployment does not end");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -214,6 +214,8 @@ impl Owner {
                 .filter_map(|operation| operation.launch)
                 .flat_map(|launch| launch.task_infos)
                 .map(|task| update(&task.task_id.value, TaskState::TaskRunning))
+                // What is left of the agent is offered again.
+                .chain(std::iter::once_with(|| Input::Offers(vec![self.offer()])))
                 .collect(),
             Call::Kill { task, .. } => vec![update(&task, TaskState::TaskKilled)],
             Call::Revive { .. } => vec![Input::Offers(vec![self.offer()])],

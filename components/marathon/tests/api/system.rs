@@ -31,7 +31,10 @@ async fn small_endpoints() {
     assert_eq!((ping.status, &ping.bytes[..]), (200, &b"pong"[..]));
     let request = api.request(Method::GET, "/ping").header("accept", "application/json");
     let ping = api.send(request.body(Full::default()).unwrap()).await;
-    assert_eq!((ping.header("content-type"), &ping.bytes[..]), ("application/json", &b"\"pong\""[..]));
+    assert_eq!(
+        (ping.header("content-type"), &ping.bytes[..]),
+        ("application/json", &b"\"pong\""[..])
+    );
     let request = api.request(Method::GET, "/ping").header("accept", "image/png");
     assert_eq!(api.send(request.body(Full::default()).unwrap()).await.status, 204);
     let leader = api.get("/v2/leader").await.expect(200);
@@ -50,7 +53,9 @@ async fn small_endpoints() {
     let metrics = api.get("/metrics").await.expect(200);
     assert_eq!(metrics["gauges"]["marathon.apps.active.gauge"], json!({"value": 0.0}));
     let text = String::from_utf8(api.get("/metrics/prometheus").await.bytes.to_vec()).unwrap();
-    assert!(text.contains("# TYPE marathon_apps_active_gauge gauge\nmarathon_apps_active_gauge 0\n"));
+    assert!(
+        text.contains("# TYPE marathon_apps_active_gauge gauge\nmarathon_apps_active_gauge 0\n")
+    );
     assert_eq!(api.get("/logging").await.expect(200), json!({"ROOT": "INFO"}));
     let change = json!({"logger": "ROOT", "level": "debug", "durationSeconds": 60});
     assert_eq!(api.post("/logging", &change).await.expect(200), change);
@@ -64,8 +69,15 @@ async fn info_has_exactly_the_known_keys() {
     let info = api.get("/v2/info").await.expect(200);
     let keys: Vec<&String> = info.as_object().unwrap().keys().collect();
     let expected = [
-        "name", "version", "buildref", "elected", "leader", "frameworkId", "marathon_config",
-        "zookeeper_config", "http_config",
+        "name",
+        "version",
+        "buildref",
+        "elected",
+        "leader",
+        "frameworkId",
+        "marathon_config",
+        "zookeeper_config",
+        "http_config",
     ];
     assert_eq!(keys, expected);
     assert_eq!(info["marathon_config"].as_object().unwrap().len(), 41);

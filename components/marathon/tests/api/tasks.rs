@@ -71,9 +71,15 @@ async fn what_waits_says_why() {
     assert_eq!(steps[4], json!({"reason": "InsufficientCpus", "declined": 1, "processed": 1}));
     assert_eq!(steps[5], json!({"reason": "InsufficientMemory", "declined": 0, "processed": 0}));
     let reasons = item["pendingReasons"].as_array().unwrap();
-    assert_eq!((&reasons[0]["reason"], &reasons[0]["agents"]), (&json!("InsufficientCpus"), &json!(1)));
+    assert_eq!(
+        (&reasons[0]["reason"], &reasons[0]["agents"]),
+        (&json!("InsufficientCpus"), &json!(1))
+    );
     let offer = &item["lastUnusedOffers"][0];
-    assert_eq!((&offer["offer"]["hostname"], &offer["reason"]), (&json!("host-1"), &json!(["InsufficientCpus"])));
+    assert_eq!(
+        (&offer["offer"]["hostname"], &offer["reason"]),
+        (&json!("host-1"), &json!(["InsufficientCpus"]))
+    );
     let resources = offer["offer"]["resources"].as_array().unwrap();
     let cpus = resources.iter().find(|resource| resource["name"] == "cpus").unwrap();
     assert_eq!((&cpus["role"], &cpus["scalar"]), (&json!("*"), &json!(1000.0)));
@@ -90,8 +96,14 @@ async fn what_waits_says_why() {
     let shown = &list[0];
     let keys: Vec<&String> = shown.as_object().unwrap().keys().collect();
     let expected = [
-        "id", "version", "affectedApps", "affectedPods", "steps", "currentActions",
-        "currentStep", "totalSteps",
+        "id",
+        "version",
+        "affectedApps",
+        "affectedPods",
+        "steps",
+        "currentActions",
+        "currentStep",
+        "totalSteps",
     ];
     assert_eq!(keys, expected);
     assert_eq!((&shown["id"], &shown["affectedApps"]), (&json!(id), &json!(["/huge"])));
@@ -101,7 +113,9 @@ async fn what_waits_says_why() {
         json!([{"action": "ScaleApplication", "app": "/huge", "readinessCheckResults": []}])
     );
     let more = api.get("/v2/deployments?embed=reason").await.expect(200);
-    assert!(more[0]["startedAt"].is_string() && more[0]["currentActions"][0]["instancesWanted"] == 2);
+    assert!(
+        more[0]["startedAt"].is_string() && more[0]["currentActions"][0]["instancesWanted"] == 2
+    );
     let locked = api.put("/v2/apps/huge", &json!({"cpus": 1})).await.expect(409);
     assert_eq!(locked["deployments"], json!([{"id": id}]));
     let plan = api.delete(&format!("/v2/deployments/{id}?dryRun=true")).await.expect(200);
