@@ -159,7 +159,9 @@ fn a_package_of_the_catalog_is_installed_scaled_updated_under_load_and_uninstall
         let options = options.to_str().unwrap();
         let words = ["package", "update", APP, "--yes", "--wait", "--options", options];
         dais(&cluster, &words);
-        dais(&cluster, &["marathon", "app", "update", "--wait", APP, "cpus=0.06"]);
+        // All at once, the new ones first.
+        let all = r#"upgradeStrategy={"minimumHealthCapacity": 1, "maximumOverCapacity": 1}"#;
+        dais(&cluster, &["marathon", "app", "update", "--wait", APP, "cpus=0.06", all]);
     });
     assert!(texts.len() > 1, "old and new answered: {texts:?}");
     let new = marathon.wait_for(APP, 5);

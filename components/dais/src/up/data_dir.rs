@@ -57,8 +57,11 @@ fn lock(path: &Path) -> anyhow::Result<Flock<File>> {
     }
 }
 
-/// Where a cluster lives unless told otherwise.
+/// Where a cluster lives unless told otherwise on the command line.
 pub(crate) fn default_path() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("DAIS_DATA_DIR").filter(|path| !path.is_empty()) {
+        return Some(PathBuf::from(path));
+    }
     let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME");
     let base = state.or_else(|| folder("HOME").map(|home| home.join(".local/share")))?;

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     public_agents: usize,
     /// Where state, sandboxes and endpoints.json live.
     ///
-    /// By default $XDG_STATE_HOME/dais, or ~/.local/share/dais.
+    /// By default $DAIS_DATA_DIR, else $XDG_STATE_HOME/dais, else ~/.local/share/dais.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The address to listen on.
