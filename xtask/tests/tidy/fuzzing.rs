@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 15] = [
+const PARSERS: [(&str, &str); 18] = [
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),
@@ -23,6 +23,9 @@ const PARSERS: [(&str, &str); 15] = [
     ("marathon-model: apps", "marathon_app"),
     ("marathon-model: groups and lists of apps", "marathon_group"),
     ("marathon-model: selectors, ids, moments", "marathon_texts"),
+    ("universe: templates", "mustache"),
+    ("universe: repository documents", "universe_repository"),
+    ("universe: Accept headers", "universe_accept"),
 ];
 
 #[test]

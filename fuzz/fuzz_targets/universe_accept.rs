@@ -1,0 +1,6 @@
+//! `Accept` headers with vendor types.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| universe::fuzz::accept(data));

@@ -1,0 +1,6 @@
+//! Documents of package repositories.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| universe::fuzz::repository(data));
