@@ -317,3 +317,25 @@ pub(super) fn join(pieces: &[Bytes]) -> Option<Bytes> {
     }
     Some(whole.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_value_is_kept_in_pieces() {
+        for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 7] {
+            let value: Bytes = (0..length).map(|n| (n % 251) as u8).collect::<Vec<u8>>().into();
+            let mut all = pieces(&value);
+            assert_eq!(all.len(), length.div_ceil(PIECE).max(1));
+            assert!(all.iter().all(|piece| piece.len() < PIECE + 16));
+            assert_eq!(join(&all), Some(value.clone()));
+            // More than there should be do not matter; fewer do.
+            all.push(Bytes::from_static(b"old"));
+            assert_eq!(join(&all), Some(value));
+            assert!(all.len() < 3 || join(&all[..all.len() - 2]).is_none());
+        }
+        assert_eq!(join(&[]), None);
+        assert_eq!(join(&[Bytes::from_static(b"0\n")]), None);
+    }
+}

@@ -517,23 +517,3 @@ async fn a_crash_at_any_write_leaves_all_or_nothing() {
     }
     panic!("the batch never ended");
 }
-
-#[tokio::test]
-async fn plans_of_many_apps_are_kept_in_pieces() {
-    let fixture = Fixture::new();
-    let (found, mut committer) = fixture.load().await;
-    let name = |n| format!("{}-{n}", "x".repeat(170));
-    let apps: Vec<_> = (0..1800).map(|n| json!({"id": name(n), "cmd": "sleep 1"})).collect();
-    let body = json!({"id": "/many", "apps": apps});
-    let update = marathon_model::GroupUpdate::parse(&body).unwrap();
-    let change = Change::CreateGroup { id: PathId::root(), update };
-    let (_, plan, writes) = applied(&found.root, &change, 10);
-    committer.commit(writes).await.unwrap();
-    let pieces = fixture.keys().await.iter().filter(|key| key.contains("/deployments/")).count();
-    assert!(pieces > 1, "{pieces}");
-    let (found, mut committer) = fixture.load().await;
-    assert_eq!(found.deployments, [plan.clone()]);
-    assert_eq!(found.root.apps().len(), 1800);
-    committer.commit(vec![Write::DeleteDeployment(plan.id)]).await.unwrap();
-    assert!(fixture.load().await.0.deployments.is_empty());
-}

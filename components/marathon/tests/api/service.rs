@@ -78,6 +78,8 @@ impl Api {
         let stop = CancellationToken::new();
         let mut core = config.core.clone();
         core.seed = 7;
+        // Offers come only after a revive here.
+        core.min_revive_interval = Duration::from_millis(1);
         let core = Core::new(core, recovered, Clock::default().now());
         let owner =
             Owner { core, committer, inbox, clock: Clock::default(), offers: 0, requests: 0 };
