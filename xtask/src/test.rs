@@ -67,12 +67,13 @@ fn doc(_: &Tools) -> Result<()> {
 
 /// Whole clusters, on the binary as users get it.
 fn e2e(tools: &Tools) -> Result<()> {
-    let python = tools.pymesos()?;
+    let (pymesos, marathon) = (tools.pymesos()?, tools.marathon_python()?);
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])
         .env("DAIS_BINARY", target_dir().join("debug/dais"))
-        .env("DAIS_PYMESOS_PYTHON", python)
+        .env("DAIS_PYMESOS_PYTHON", pymesos)
+        .env("DAIS_MARATHON_PYTHON", marathon)
         .env("DAIS_REQUIRE_TOOLS", "1"))
 }
 

@@ -8,6 +8,8 @@ use crate::process::{cargo, program, root, run, succeeds, target_dir};
 
 /// The Python packages of the framework tests, which run on `PyPy`.
 const REQUIREMENTS: &str = "tests/pymesos/requirements.txt";
+/// Those of the tests of the services, on any Python 3.
+const MARATHON_REQUIREMENTS: &str = "tests/marathon_python/requirements.txt";
 
 /// Finds tools, and installs them if allowed to.
 pub(crate) struct Tools {
@@ -69,6 +71,25 @@ impl Tools {
         run(program(&python.to_string_lossy())
             .args(["-m", "pip", "install", "--quiet", "--requirement"])
             .arg(root().join(REQUIREMENTS)))?;
+        Ok(python)
+    }
+
+    /// The interpreter of an environment that has marathon-python, unmodified.
+    pub(crate) fn marathon_python(&self) -> Result<PathBuf> {
+        let folder = target_dir().join("end-to-end/marathon-python");
+        let python = folder.join("bin/python");
+        if succeeds(program(&python.to_string_lossy()).args(["-c", "import marathon"])) {
+            return Ok(python);
+        }
+        // Debian's interpreter comes without what makes environments.
+        if !succeeds(program("python3").args(["-c", "import venv, ensurepip"])) {
+            self.apt("python3-venv", &["python3", "python3-venv"])?;
+        }
+        self.may_install("marathon-python", "pip")?;
+        run(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        run(program(&python.to_string_lossy())
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(root().join(MARATHON_REQUIREMENTS)))?;
         Ok(python)
     }
 

@@ -16,6 +16,7 @@ mod bad_input;
 mod conformance;
 mod failures;
 mod packages;
+mod marathon_python;
 mod pymesos;
 mod services;
 mod task_run;
