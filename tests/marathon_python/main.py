@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 
+import support  # Before the client: it prepares for it.
 import apps
 import groups
 import scenarios

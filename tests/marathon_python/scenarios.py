@@ -1,7 +1,5 @@
 """The eight scenarios that marathon-python itself is tested with."""
 
-import time
-
 from marathon import MarathonApp
 
 from support import Listener, equal, wait
@@ -132,12 +130,9 @@ def events_can_be_listened_to(cluster):
     listener = Listener(cluster)
     listener.expect('its own arrival', lambda event: event.event_type == 'event_stream_attached')
     cluster.client.create_app('test-trivial-app', MarathonApp(**TRIVIAL))
-    posted = listener.expect('the post', lambda event: event.event_type == 'api_post_event')
-    equal((posted.uri, posted.app_definition['id']), ('/v2/apps', '/test-trivial-app'))
     # The plan is not the one this client knows: as with the original, its iterator ends there.
     wait('the first plan', lambda: listener.error is not None)
     assert isinstance(listener.error, (AttributeError, TypeError)), listener.error
-    time.sleep(0.1)
 
 
 ALL = [

@@ -1,10 +1,17 @@
 """What the scenarios stand on: a client, waiting, cleaning up."""
 
+import collections
+import collections.abc
 import json
 import threading
 import time
 
 import requests
+
+# The release is older than Python 3.10, which moved this name.
+if not hasattr(collections, 'Iterable'):
+    collections.Iterable = collections.abc.Iterable
+
 from marathon import MarathonApp, MarathonClient
 
 PATIENCE = 60
@@ -42,7 +49,8 @@ class Cluster:
 
     def create(self, app_id, **fields):
         """Creates an app and waits until all of it runs."""
-        fields.setdefault('cmd', 'sleep 3600')
+        if 'args' not in fields:
+            fields.setdefault('cmd', 'sleep 3600')
         fields.setdefault('cpus', 0.1)
         fields.setdefault('mem', 16)
         app = self.client.create_app(app_id, MarathonApp(**fields))
@@ -80,7 +88,7 @@ class Listener:
     def expect(self, what, wanted):
         def found():
             return next((event for event in list(self.events) if wanted(event)), None)
-        return wait('%s; there are %r, %r' % (what, self.events, self.error), found)
+        return wait(lambda: '%s; there are %r, %r' % (what, self.events, self.error), found)
 
 
 def wait(what, probe):
@@ -90,7 +98,7 @@ def wait(what, probe):
         if found:
             return found
         if time.time() > deadline:
-            raise AssertionError('waited in vain for %s' % what)
+            raise AssertionError('waited in vain for %s' % (what() if callable(what) else what))
         time.sleep(0.05)
 
 

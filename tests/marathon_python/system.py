@@ -1,22 +1,28 @@
 """Events, information about the server, and what tasks are given."""
 
 import os
+import sys
 import tempfile
 
 from marathon import MarathonApp
-from marathon.exceptions import NotFoundError
+from marathon.exceptions import InternalServerError, NotFoundError
 from marathon.models.events import (
-    MarathonDeploymentSuccess, MarathonInstanceChangedEvent, MarathonStatusUpdateEvent)
+    MarathonApiPostEvent, MarathonDeploymentSuccess, MarathonInstanceChangedEvent,
+    MarathonStatusUpdateEvent)
 
+from apps import SERVER
 from support import Listener, equal, raises, wait
 
 
 def chosen_events(cluster):
     kinds = [MarathonStatusUpdateEvent, MarathonDeploymentSuccess, 'instance_changed_event']
     listener = Listener(cluster, event_types=kinds)
+    posts = Listener(cluster, event_types=[MarathonApiPostEvent])
     everything = Listener(cluster, raw=True)
     everything.expect('its arrival', lambda event: event['eventType'] == 'event_stream_attached')
     created = cluster.create('/events', ports=[0])
+    posted = posts.expect('the post', lambda event: True)
+    equal((posted.uri, posted.app_definition['id']), ('/v2/apps', '/events'))
     update = listener.expect('the task', lambda event: isinstance(
         event, MarathonStatusUpdateEvent) and event.task_status == 'TASK_RUNNING')
     task, = cluster.client.list_tasks('/events')
@@ -41,7 +47,8 @@ def chosen_events(cluster):
 
 def information(cluster):
     client = cluster.client
-    equal(client.ping().strip(), b'pong')
+    # It asks for JSON.
+    equal(client.ping().strip(), b'"pong"')
     leader = client.get_leader()['leader']
     equal(client.get_info().leader, leader)
     assert leader in cluster.url, (leader, cluster.url)
@@ -67,7 +74,8 @@ def what_tasks_are_given(cluster):
             '/given/things', cmd='cp fetched.txt env.txt; env > %s; sleep 3600' % dump,
             env={'MINE': 'a b'}, labels={'some.label': 'x'}, ports=[0, 0],
             fetch=[{'uri': 'file://' + source, 'extract': False}])
-        task, = cluster.client.list_tasks('/given/things')
+        # Here alone the service ports are said.
+        task, = cluster.client.list_tasks()
 
         def read():
             try:
@@ -106,8 +114,6 @@ def what_tasks_are_given(cluster):
 
 def checks_of_the_executor(cluster):
     """The kinds that are handed on, each of which must find the program healthy."""
-    import sys
-    from apps import SERVER
     command = 'exec %s %s hello' % (sys.executable, SERVER)
     for kind, fields in {
             'MESOS_HTTP': {'path': '/', 'portIndex': 0},
@@ -122,14 +128,42 @@ def checks_of_the_executor(cluster):
         task, = cluster.client.list_tasks(name)
         equal((kind, [result.alive for result in task.health_check_results]), (kind, [True]))
         equal(cluster.client.get_app(name).tasks_healthy, 1)
-    # One that always fails is killed and replaced.
+    # One that always fails is killed by the executor, and started again.
     check = {'protocol': 'COMMAND', 'command': {'value': 'false'}, 'intervalSeconds': 1,
              'gracePeriodSeconds': 0, 'delaySeconds': 0, 'maxConsecutiveFailures': 1}
     cluster.client.create_app('/checked/bad', MarathonApp(
-        cmd='sleep 3600', cpus=0.1, mem=16, health_checks=[check], backoff_seconds=1))
-    failure = wait('its end', lambda: cluster.client.get_app(
-        '/checked/bad', embed_last_task_failure=True).last_task_failure)
-    assert failure.state in ('TASK_FAILED', 'TASK_KILLED'), vars(failure)
+        cmd='sleep 3600', cpus=0.1, mem=16, health_checks=[check]))
+    wait('its next start', lambda: any(
+        task.id.endswith('._app.2') for task in cluster.client.list_tasks('/checked/bad')))
+
+
+def own_checks(cluster):
+    """A program that turns unhealthy is killed and started again."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        broken = os.path.join(folder, 'broken')
+        check = {'protocol': 'HTTP', 'path': broken, 'portIndex': 0, 'intervalSeconds': 1,
+                 'gracePeriodSeconds': 30, 'timeoutSeconds': 5, 'maxConsecutiveFailures': 1}
+        listener = Listener(cluster, raw=True, event_types=[
+            'failed_health_check_event', 'unhealthy_instance_kill_event',
+            'health_status_changed_event', 'add_health_check_event'])
+        cluster.create('/own', cmd='exec %s %s hello' % (sys.executable, SERVER), mem=32,
+                       ports=[0], health_checks=[check])
+        task, = cluster.client.list_tasks('/own')
+        equal(task.health_check_results[0].alive, True)
+        open(broken, 'w').close()
+        for kind in ('failed_health_check_event', 'unhealthy_instance_kill_event'):
+            event = listener.expect(kind, lambda event: event['eventType'] == kind)
+            equal(event['appId'], '/own')
+        assert '500' in event['reason'], event
+        equal(event['taskId'], task.id)
+        os.remove(broken)
+
+        def again():
+            tasks = cluster.client.list_tasks('/own')
+            return [task.id.rsplit('.', 1)[1] for task in tasks] == ['2'] and any(
+                result.alive for result in tasks[0].health_check_results)
+        wait('its recovery', again)
 
 
 def abdication(cluster):
@@ -148,11 +182,20 @@ def abdication(cluster):
     wait('its return', back)
     equal({task['id'] for task in cluster.running('/stays')}, before)
 
+    def writes():
+        try:
+            return cluster.client.scale_app('/stays', instances=3, force=True)
+        except InternalServerError:
+            return False
+    cluster.deployed(wait('a write', writes))
+    assert before < {task['id'] for task in cluster.running('/stays')}
+
 
 ALL = [
     chosen_events,
     information,
     what_tasks_are_given,
     checks_of_the_executor,
+    own_checks,
     abdication,
 ]

@@ -29,7 +29,9 @@ def kill_one(cluster):
     instance = wiped.id.split('._app.')[0]
     wait('a new instance', lambda: len(cluster.running('/one')) == 2 and not any(
         task['id'].startswith(instance) for task in cluster.running('/one')))
-    raises(NotFoundError, client.kill_task, '/one', 'one.instance-0-0._app.1')
+    unknown = 'one.instance-00000000-0000-1000-8000-000000000000._app.1'
+    error = raises(NotFoundError, client.kill_task, '/one', unknown)
+    equal(error.error_message, "Task '%s' does not exist" % unknown)
 
 
 def kill_all(cluster):

@@ -25,7 +25,7 @@ fn python() -> Option<PathBuf> {
 #[test]
 fn every_method_of_the_client_does_what_it_says() {
     let Some(python) = python() else { return };
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::with_services(&[]);
     let marathon = cluster.endpoints["marathon"].as_str().expect("Marathon's URL").to_owned();
     let mut command = Command::new(python);
     command.arg("-B").arg(script("marathon_python/main.py")).arg(marathon).arg(cluster.master());
