@@ -17,7 +17,7 @@ pub struct Config {
     pub max_instances_per_offer: usize,
     /// How long a declined offer stays away.
     pub decline_offer_duration: Duration,
-    /// At most one revive in this time.
+    /// At most one revive in this time on the average; the original's is 5 s.
     pub min_revive_interval: Duration,
     /// A task that nothing was heard of for so long is given up.
     pub launch_confirm_timeout: Duration,
@@ -47,7 +47,7 @@ impl Default for Config {
             max_running_deployments: 100,
             max_instances_per_offer: 100,
             decline_offer_duration: Duration::from_secs(120),
-            min_revive_interval: Duration::from_secs(5),
+            min_revive_interval: Duration::from_secs(1),
             launch_confirm_timeout: Duration::from_secs(300),
             launch_timeout: Duration::from_secs(300),
             reconcile_initial: Duration::from_secs(15),

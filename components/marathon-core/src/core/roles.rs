@@ -9,13 +9,17 @@ use std::{
     time::Duration,
 };
 
+/// So many revives may follow each other at once; on the average there is one per interval.
+const REVIVES_AT_ONCE: u32 = 5;
+
 /// Every role that was ever needed since the start.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
     all: BTreeMap<String, Role>,
     /// The master does not know all of them.
     grown: bool,
-    last_revive: Option<Duration>,
+    /// Each revive uses up one interval; until then they are used up.
+    revives_used: Duration,
     pub(super) revive_timer: Option<Duration>,
 }
 
@@ -55,7 +59,7 @@ impl Roles {
     /// After a subscription every role gets offers.
     pub(super) fn subscribed(&mut self) {
         self.grown = self.all.len() > 1;
-        self.last_revive = None;
+        self.revives_used = Duration::ZERO;
         for role in self.all.values_mut() {
             (role.suppressed, role.asked) = (false, false);
         }
@@ -118,8 +122,10 @@ impl Core {
         if !roles.all.values().any(|role| role.asked) {
             return;
         }
-        let next = roles.last_revive.map(|last| last + self.config.min_revive_interval);
-        if let Some(next) = next.filter(|next| *next > now) {
+        // What was killed or added just after a revive need not wait for a whole interval.
+        let interval = self.config.min_revive_interval;
+        let next = roles.revives_used.saturating_sub(interval * (REVIVES_AT_ONCE - 1));
+        if next > now {
             if roles.revive_timer != Some(next) {
                 roles.revive_timer = Some(next);
                 self.timers.set(next, Timer::Revive);
@@ -131,7 +137,7 @@ impl Core {
             (role.asked, role.suppressed) = (false, false);
             names.push(name.clone());
         }
-        roles.last_revive = Some(now);
+        roles.revives_used = roles.revives_used.max(now) + interval;
         self.view.metrics.revives += 1;
         self.out.calls.push(Call::Revive { roles: names });
     }
