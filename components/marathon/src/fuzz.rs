@@ -27,3 +27,20 @@ pub fn request(data: &[u8]) {
 pub fn stored(data: &[u8]) {
     crate::store::read_anything(data);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_request_is_survived(text in "(/v2/(apps|groups|queue|tasks)/)?.*") {
+            super::request(text.as_bytes());
+        }
+
+        #[test]
+        fn anything_stored_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            super::stored(&bytes);
+        }
+    }
+}

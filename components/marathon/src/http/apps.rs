@@ -93,15 +93,16 @@ impl Api {
         let id = new_id(id)?;
         let update = AppUpdate::parse_bytes(&context.body)?;
         let force = context.query.flag("force", false);
-        let back_to = if partial { update.rollback()? } else { None };
         let exists = self.view().root.app(&id).is_some();
+        // Only an app that is there can go back; in a whole new one the version means nothing.
+        let back_to = if exists && partial { update.rollback()? } else { None };
         let change = match back_to {
-            Some(version) if exists => {
+            Some(version) => {
                 let app = self.store.app_version(&id, version).await?;
                 let app = app.ok_or_else(|| Problem::no_app(id.as_str()))?;
                 Change::RestoreApp { id: id.clone(), app }
             }
-            _ => Change::UpdateApp { id: id.clone(), update, partial, create },
+            None => Change::UpdateApp { id: id.clone(), update, partial, create },
         };
         let changed = self.change(&context.query, change, force).await?;
         if let Changed::Deployed(deployed) = &changed {

@@ -200,3 +200,19 @@ async fn an_app_that_is_too_large_is_refused_with_its_size() {
     );
     assert_eq!(api.handle.view().root.apps().len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_shown_can_be_put_back() {
+    let api = Api::start().await;
+    api.running(&web()).await;
+    let shown = api.get("/v2/apps/web").await.json()["app"].clone();
+    api.put("/v2/apps/web?partialUpdate=false", &shown).await.expect(200);
+    api.settled().await;
+    assert_eq!(api.get("/v2/apps/web").await.json()["app"]["tasks"], shown["tasks"]);
+    // As a new app, too: its version is nothing to go back to.
+    let mut other = shown.clone();
+    other["id"] = json!("/other");
+    other["portDefinitions"][0]["port"] = json!(0);
+    api.put("/v2/apps/other", &other).await.expect(201);
+    api.settled().await;
+}
