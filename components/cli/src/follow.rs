@@ -152,6 +152,12 @@ impl Context {
     }
 }
 
+/// Reads a value as each of the answers that following reads, for the fuzzer.
+pub(crate) fn read(value: &Value) {
+    let _ = Deployment::of(value, &affected(value));
+    let _ = AppProgress::of(value, Some("ScaleApplication"), Some(value)).line();
+}
+
 async fn look_until_over(
     marathon: &Server,
     deployment: &mut Deployment,

@@ -22,6 +22,7 @@ mod context;
 mod endpoints;
 mod failure;
 mod follow;
+pub mod fuzz;
 mod input;
 mod json;
 mod server;

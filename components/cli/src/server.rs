@@ -196,7 +196,7 @@ fn redirection<T>(answer: &Response<T>, from: &str) -> Option<String> {
 }
 
 /// A refusal from an answer's status and body.
-fn refusal(
+pub(crate) fn refusal(
     who: &'static str,
     status: u16,
     body: &[u8],

@@ -216,7 +216,6 @@ impl Io {
 // === impl Style ===
 
 impl Style {
-    #[cfg(test)]
     pub(crate) const fn of(colours: bool) -> Style {
         Style { colours }
     }

@@ -221,7 +221,7 @@ fn an_interrupted_wait_leaves_the_deployment_running() {
     });
     wait_until("a reason", || {
         let output = run(&cluster, &["marathon", "debug", "summary", "big"]);
-        String::from_utf8_lossy(&output.stdout).contains("waiting: needs 99 cpus")
+        String::from_utf8_lossy(&output.stdout).contains("reason: needs 99 cpus")
     });
     // The client looks at its own pace.
     std::thread::sleep(Duration::from_secs(2));

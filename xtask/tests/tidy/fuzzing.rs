@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 18] = [
+const PARSERS: [(&str, &str); 19] = [
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),
@@ -18,6 +18,7 @@ const PARSERS: [(&str, &str); 18] = [
     ("http-kit: queries, headers, credentials", "http_fields"),
     ("mesos-fetcher: archives", "archive"),
     ("cluster-state: keys", "state_keys"),
+    ("cli: answers", "cli_answer"),
     ("marathon: paths and queries", "marathon_request"),
     ("marathon: what is stored", "marathon_stored"),
     ("marathon-model: apps", "marathon_app"),

@@ -12,8 +12,9 @@ pub(crate) mod task;
 
 use crate::context::{Context, Globals};
 use crate::failure::{self, FAILED, OK};
-use crate::terminal::{Io, printable};
+use crate::terminal::{Io, Style, printable};
 use clap::Subcommand;
+use serde_json::Value;
 use tokio::runtime::Builder;
 
 /// The client commands, but for those of `task`, beside which the binary puts its own.
@@ -107,6 +108,14 @@ fn deprecated(context: &mut Context, what: &str, command: &str) -> anyhow::Resul
          Please use `dais {command} list`."
     );
     Ok(context.io.note(text)?)
+}
+
+/// Everything that the commands make of a value, for the fuzzer.
+pub(crate) fn show(value: &Value, style: Style) -> Vec<String> {
+    let mut shown = service::plan::show(value, style);
+    let tables = [marathon::show(value), vec![node::show(value), task::show(value)]].concat();
+    shown.extend(tables.iter().map(|table| table.render(style)));
+    shown
 }
 
 /// Ends with "failed" when everything there is to say has been said.

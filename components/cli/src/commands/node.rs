@@ -75,16 +75,20 @@ impl List {
         if self.json {
             return Ok(context.io.json(&Value::Array(nodes))?);
         }
+        Ok(context.io.table(&self.table(&nodes))?)
+    }
+
+    fn table(&self, nodes: &[Value]) -> Table {
         let mut table = Table::new(
             ["HOSTNAME", "IP", "PUBLIC IP(S)", "ID", "TYPE", "STATUS", "REGION", "ZONE"]
                 .map(str::to_owned)
                 .into_iter()
                 .chain(self.field.clone()),
         );
-        for node in &nodes {
+        for node in nodes {
             table.row(self.row(node));
         }
-        Ok(context.io.table(&table)?)
+        table
     }
 
     fn row(&self, node: &Value) -> Vec<String> {
@@ -108,6 +112,12 @@ impl List {
         }
         row
     }
+}
+
+/// The list out of any value, for the fuzzer.
+pub(super) fn show(state: &Value) -> Table {
+    let list = List { json: false, field: vec!["attributes.a".to_owned()], mesos_id: None };
+    list.table(&nodes(state))
 }
 
 /// Agents, then the master, each with what the list adds to the master's own words.

@@ -1,6 +1,6 @@
 //! `dais service`: frameworks, and what a change of a service would do.
 
-mod plan;
+pub(super) mod plan;
 
 use super::task::log::Log;
 use crate::context::Context;

@@ -92,6 +92,12 @@ impl AppProgress {
 fn waiting(item: &Value) -> Option<String> {
     let mut reasons = reasons(item);
     reasons.truncate(REASONS);
+    // "waiting: waits until" would say it twice.
+    for reason in &mut reasons {
+        if let Some(rest) = reason.strip_prefix("waits ") {
+            *reason = rest.to_owned();
+        }
+    }
     (!reasons.is_empty()).then(|| reasons.join(", "))
 }
 
@@ -177,13 +183,14 @@ mod tests {
     fn reasons_come_from_the_queue() {
         let item = json!({"pendingReasons": [
             {"reason": "InsufficientCpus", "message": "not enough cpus", "agents": 3},
-            "back-off until 12:00"]});
-        assert_eq!(reasons(&item), ["not enough cpus (3 agents)", "back-off until 12:00"]);
+            {"reason": "BackOff", "message": "waits until 12:00 after failures"}]});
+        let told = ["not enough cpus (3 agents)", "waits until 12:00 after failures"];
+        assert_eq!(reasons(&item), told);
         let app = json!({"id": "/a", "instances": 1});
         let line = AppProgress::of(&app, None, Some(&item)).line();
         assert_eq!(
             line,
-            "/a: 0/1 ready (waiting: not enough cpus (3 agents), back-off until 12:00)"
+            "/a: 0/1 ready (waiting: not enough cpus (3 agents), until 12:00 after failures)"
         );
     }
 

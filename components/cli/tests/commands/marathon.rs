@@ -285,7 +285,7 @@ fn the_queue_is_explained() {
     );
     assert!(cluster.run("marathon debug list").ok().contains("/web"));
     let out = cluster.run("marathon debug summary web").ok();
-    assert!(out.contains("0 / 1") && out.contains("waiting: too few cpus (1 agent)"), "{out}");
+    assert!(out.contains("0 / 1") && out.contains("reason: too few cpus (1 agent)"), "{out}");
     let err = cluster.run("marathon debug details other").failed(1);
     assert_eq!(err, "dais: couldn't find app /other in Marathon queue\n");
 }

@@ -79,6 +79,10 @@ fn the_end_of_a_log_is_printed() {
     assert_eq!(cluster.run("task log --lines 2 web.1").ok(), "two\nthree\n");
     assert_eq!(cluster.run("task log --lines=-1 web.1").ok(), "three\n");
     assert_eq!(cluster.run("task log --lines 0 web.1").ok(), "");
+    let err = cluster.run("task log old.1").failed(1);
+    let expected = "1 that are over fit; --completed takes them\n\
+                    dais: no task ID found containing 'old.1'\n";
+    assert_eq!(err, expected);
 }
 
 #[test]

@@ -216,7 +216,7 @@ impl List {
     }
 }
 
-fn app_table(apps: &[Value], deployments: &Value, queue: &Value) -> Table {
+pub(super) fn app_table(apps: &[Value], deployments: &Value, queue: &Value) -> Table {
     let header = [
         "ID",
         "MEM",

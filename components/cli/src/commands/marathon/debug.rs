@@ -60,7 +60,7 @@ impl Debug {
                 }
                 context.io.table(&summary_table(&item))?;
                 for reason in reasons(&item) {
-                    context.io.line(format!("waiting: {reason}"))?;
+                    context.io.line(format!("reason: {reason}"))?;
                 }
                 Ok(())
             }
@@ -94,7 +94,7 @@ fn app_id(item: &Value) -> &str {
     some_text(item, "/app/id").unwrap_or_else(|| text(item, "/pod/id"))
 }
 
-fn queue_table(items: &[Value]) -> Table {
+pub(super) fn queue_table(items: &[Value]) -> Table {
     let mut table = Table::new([
         "ID",
         "SINCE",
@@ -122,7 +122,7 @@ fn queue_table(items: &[Value]) -> Table {
     table
 }
 
-fn summary_table(item: &Value) -> Table {
+pub(super) fn summary_table(item: &Value) -> Table {
     let mut table = Table::new(["RESOURCE", "REQUESTED", "MATCHED", "PERCENTAGE"]);
     let app = item.get("app").cloned().unwrap_or_default();
     for (name, reason, pointer) in RESOURCES {
@@ -153,7 +153,7 @@ fn summary_table(item: &Value) -> Table {
     table
 }
 
-fn details_table(item: &Value) -> Table {
+pub(super) fn details_table(item: &Value) -> Table {
     let mut table = Table::new([
         "HOSTNAME",
         "ROLE",

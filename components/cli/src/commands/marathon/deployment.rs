@@ -111,7 +111,7 @@ impl List {
     }
 }
 
-fn deployment_table(deployments: &[Value]) -> Table {
+pub(super) fn deployment_table(deployments: &[Value]) -> Table {
     let mut table = Table::new(["APP", "POD", "ACTION", "PROGRESS", "ID"]);
     for one in deployments {
         let affected = |pointer| {

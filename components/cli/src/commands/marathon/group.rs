@@ -193,12 +193,16 @@ async fn groups(context: &mut Context, marathon: &Server, json: bool) -> anyhow:
     if json {
         return Ok(context.io.json(root.pointer("/groups").unwrap_or(&json!([])))?);
     }
+    Ok(context.io.table(&group_table(list(&root, "/groups")))?)
+}
+
+pub(super) fn group_table(groups: &[Value]) -> Table {
     let mut table = Table::new(["ID", "APPS", "ENFORCE_ROLE"]);
-    for group in list(&root, "/groups") {
+    for group in groups {
         add_rows(group, &mut table);
     }
     table.sort();
-    Ok(context.io.table(&table)?)
+    table
 }
 
 /// A row for a group and for each below it; gives the number of apps in all of them.
@@ -219,9 +223,7 @@ mod tests {
     fn groups_count_the_apps_below_them() {
         let group = json!({"id": "/a", "enforceRole": false, "apps": [{}], "groups": [
             {"id": "/a/b", "apps": [{}, {}], "groups": []}]});
-        let mut table = Table::new(["ID", "APPS", "ENFORCE_ROLE"]);
-        assert_eq!(add_rows(&group, &mut table), 3);
-        table.sort();
+        let table = group_table(&[group]);
         let expected = "  ID    APPS  ENFORCE_ROLE\n  /a       3  false\n  /a/b     2  N/A\n";
         assert_eq!(table.render(Style::of(false)), expected);
     }

@@ -174,6 +174,21 @@ async fn plugins(context: &mut Context, marathon: &Server, json: bool) -> anyhow
     Ok(context.io.table(&table)?)
 }
 
+/// Tables out of any value, for the fuzzer.
+pub(super) fn show(value: &Value) -> Vec<Table> {
+    let one = std::slice::from_ref(value);
+    vec![
+        app::app_table(list(value, "/apps"), value, value),
+        app::app_table(one, value, value),
+        deployment::deployment_table(one),
+        group::group_table(one),
+        tasks::task_table(list(value, "/tasks")),
+        debug::queue_table(list(value, "/queue")),
+        debug::summary_table(value),
+        debug::details_table(value),
+    ]
+}
+
 /// Says that a deployment was made of a change, and follows it where that is wanted.
 async fn deployed(
     context: &mut Context,

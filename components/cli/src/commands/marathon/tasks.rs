@@ -130,7 +130,7 @@ impl List {
     }
 }
 
-fn task_table(tasks: &[Value]) -> Table {
+pub(super) fn task_table(tasks: &[Value]) -> Table {
     let mut table = Table::new(["APP", "HEALTHY", "STARTED", "HOST", "ID", "ROLE"]);
     for task in tasks {
         let healthy = list(task, "/healthCheckResults").iter().all(|check| flag(check, "/alive"));

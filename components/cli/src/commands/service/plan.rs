@@ -3,12 +3,14 @@
 mod report;
 
 use crate::context::Context;
-use crate::json::{marathon_id, some_text, text};
+use crate::json::{list, marathon_id, some_text, text};
 use crate::server::{Server, path};
+use crate::terminal::Style;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use report::lines;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
@@ -40,7 +42,8 @@ impl Plan {
         if self.json {
             return Ok(context.io.json(&plan)?);
         }
-        for line in lines(&plan, context.io.style()) {
+        let named = named(&value);
+        for line in lines(&plan, &named, context.io.style()) {
             context.io.line(line)?;
         }
         Ok(())
@@ -92,6 +95,33 @@ impl Target {
     }
 }
 
+/// A plan as it is shown, for the fuzzer.
+pub(in crate::commands) fn show(plan: &Value, style: Style) -> Vec<String> {
+    lines(plan, &named(plan), style)
+}
+
+/// The fields that a file names of each app, by the app's absolute id.
+fn named(value: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found = BTreeMap::new();
+    match value {
+        Value::Array(apps) => apps.iter().for_each(|app| collect("", app, &mut found)),
+        one => collect("", one, &mut found),
+    }
+    found
+}
+
+/// Those of an app, or of all apps below a group; ids may be relative to the group.
+fn collect(group: &str, value: &Value, found: &mut BTreeMap<String, BTreeSet<String>>) {
+    let id = match text(value, "/id") {
+        id if id.starts_with('/') => marathon_id(id),
+        id => marathon_id(&format!("{group}/{id}")),
+    };
+    let below = || ["/apps", "/groups"].into_iter().flat_map(|pointer| list(value, pointer));
+    below().for_each(|one| collect(id.trim_end_matches('/'), one, found));
+    let fields = value.as_object().map(|fields| fields.keys().cloned().collect());
+    found.insert(id, fields.unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +139,16 @@ mod tests {
         assert!(error(json!({"cmd": "x"})).contains("\"id\""));
         assert!(error(json!([{"id": "a"}, {}])).contains("number 2"));
         assert!(error(json!(3)).contains("expected"));
+    }
+
+    #[test]
+    fn fields_are_named_by_the_absolute_ids_of_apps() {
+        let group = json!({"id": "/prod", "apps": [{"id": "web", "cmd": "x"}],
+            "groups": [{"id": "db", "apps": [{"id": "/prod/db/one", "cpus": 1}]}]});
+        let named = named(&group);
+        assert!(named["/prod/web"].contains("cmd"));
+        assert!(named["/prod/db/one"].contains("cpus"));
+        let apps = super::named(&json!([{"id": "a"}, {"id": "/b/c"}]));
+        assert_eq!(apps.keys().collect::<Vec<_>>(), ["/a", "/b/c"]);
     }
 }

@@ -145,6 +145,11 @@ impl Sandbox {
     }
 }
 
+/// Reads bytes as an agent's piece of a file, for the fuzzer.
+pub(crate) fn read_piece(data: &[u8]) {
+    let _ = serde_json::from_slice::<Piece>(data);
+}
+
 /// Where a task's sandbox is: by its container when the task is over, else the latest run.
 async fn path_of(agent: &Server, task: &Task) -> anyhow::Result<String> {
     let runs = format!("/frameworks/{}/executors/{}/runs", task.framework, task.executor);

@@ -40,6 +40,11 @@ pub(super) struct Task {
 // === impl Filter ===
 
 impl Filter {
+    /// Every task there is.
+    pub(super) fn all() -> Filter {
+        Filter { active: true, completed: true, ..Filter::default() }
+    }
+
     /// Asks the master.
     pub(super) async fn find(&self, context: &mut Context) -> anyhow::Result<Vec<Task>> {
         let state = context.mesos()?.get("/master/state").await?;
@@ -48,8 +53,14 @@ impl Filter {
 
     /// As [`Filter::find`]; finding none is an error.
     pub(super) async fn find_some(&self, context: &mut Context) -> anyhow::Result<Vec<Task>> {
-        let found = self.find(context).await?;
+        let state = context.mesos()?.get("/master/state").await?;
+        let found = self.tasks(&state);
         if found.is_empty() {
+            let all = Filter { active: true, completed: true, ..self.clone() };
+            let over = all.tasks(&state).len();
+            if over > 0 && !self.completed {
+                context.io.note(format!("{over} that are over fit; --completed takes them"))?;
+            }
             self.complain()?;
         }
         Ok(found)
@@ -67,7 +78,7 @@ impl Filter {
         }
     }
 
-    fn tasks(&self, state: &Value) -> Vec<Task> {
+    pub(super) fn tasks(&self, state: &Value) -> Vec<Task> {
         let agents: BTreeMap<&str, &Value> = ["/slaves", "/recovered_slaves"]
             .iter()
             .flat_map(|pointer| list(state, pointer))

@@ -59,7 +59,7 @@ impl List {
     }
 }
 
-fn table(tasks: &[Task]) -> Table {
+pub(super) fn table(tasks: &[Task]) -> Table {
     let header = ["NAME", "HOST", "USER", "STATE", "ID", "AGENT ID", "REGION", "ZONE"];
     let mut table = Table::new(header);
     for task in tasks {

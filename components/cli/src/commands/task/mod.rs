@@ -7,6 +7,7 @@ mod list;
 pub(super) mod log;
 mod ls;
 
+pub(crate) use files::read_piece;
 pub use list::List;
 
 use crate::context::Context;
@@ -40,4 +41,9 @@ pub(super) async fn run(
             list.run(context).await
         }
     }
+}
+
+/// The rows of every list of tasks, out of any value, for the fuzzer.
+pub(super) fn show(state: &serde_json::Value) -> crate::table::Table {
+    list::table(&find::Filter::all().tasks(state))
 }

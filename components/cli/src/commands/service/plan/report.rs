@@ -3,15 +3,20 @@
 use crate::json::{count, list, shown, some_text, text};
 use crate::terminal::{Colour, Style, printable};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The plan, line by line.
-pub(super) fn lines(plan: &Value, style: Style) -> Vec<String> {
+/// The plan, line by line; `named` are the fields that the file names of each app.
+pub(super) fn lines(
+    plan: &Value,
+    named: &BTreeMap<String, BTreeSet<String>>,
+    style: Style,
+) -> Vec<String> {
     let mut report = Report { style, lines: Vec::new() };
     for group in list(plan, "/groups") {
         report.title(text(group, "/action"), "group", text(group, "/id"), "");
     }
     for app in list(plan, "/apps") {
-        report.app(app);
+        report.app(app, named.get(text(app, "/id")));
     }
     report.steps(list(plan, "/steps"));
     for conflict in list(plan, "/conflicts") {
@@ -47,17 +52,31 @@ impl Report {
         self.line(Some(colour), &format!("{sign} {action} {what} {id}{remark}"));
     }
 
-    fn app(&mut self, app: &Value) {
+    fn app(&mut self, app: &Value, named: Option<&BTreeSet<String>>) {
         let remark = remark(app);
         self.title(text(app, "/action"), "app", text(app, "/id"), &remark);
+        // Of a new app only what the file says is news; the rest is what any app has.
+        let named = named.filter(|_| text(app, "/action") == "create");
+        let mut defaults = 0;
         for change in list(app, "/changes") {
             let path = text(change, "/path");
+            let field = path.trim_start_matches('/').split(['/', '(']).next().unwrap_or_default();
+            if field == "id" {
+                continue;
+            }
+            if named.is_some_and(|named| !named.contains(field)) {
+                defaults += 1;
+                continue;
+            }
             for (key, sign, colour) in [("old", "-", Colour::Removed), ("new", "+", Colour::Added)]
             {
                 if let Some(value) = change.get(key).filter(|value| !value.is_null()) {
                     self.line(Some(colour), &format!("    {sign} {path}: {value}"));
                 }
             }
+        }
+        if defaults > 0 {
+            self.line(None, &format!("    and {defaults} fields as by default"));
         }
         if let Some(capacity) = app.get("capacity") {
             let (least, most) = (count(capacity, "/atLeast"), count(capacity, "/atMost"));
@@ -135,7 +154,8 @@ mod tests {
             "groups": [{"id": "/prod", "action": "create"}],
             "apps": [
                 {"id": "/db", "action": "create", "started": 1, "replaced": 0, "killed": 0,
-                    "changes": [{"path": "/cmd", "new": "run"}],
+                    "changes": [{"path": "/id", "new": "/db"}, {"path": "/cmd", "new": "run"},
+                        {"path": "/mem", "new": 128}, {"path": "/ports(0)", "new": 1}],
                     "unmet": [{"reason": "InsufficientCpus", "agents": 2, "detail": "cpus: 1 of 9"}],
                     "warnings": ["no agent can take an instance now"]},
                 {"id": "/web", "action": "update", "started": 1, "replaced": 2, "killed": 0,
@@ -152,6 +172,7 @@ mod tests {
             "+ create group /prod",
             "+ create app /db (instances: 1 started)",
             "    + /cmd: \"run\"",
+            "    and 2 fields as by default",
             "    ! cannot run on 2 agents now: cpus: 1 of 9",
             "    ! no agent can take an instance now",
             "~ update app /web (instances: 1 started, 2 replaced)",
@@ -165,15 +186,19 @@ mod tests {
             "    replace the instances of /web",
             "! deployment d-1 is under way: deploying this needs --force",
         ];
-        assert_eq!(lines(&plan(), Style::of(false)), expected);
-        let coloured = lines(&plan(), Style::of(true));
+        let named = BTreeMap::from([("/db".to_owned(), BTreeSet::from(["cmd".to_owned()]))]);
+        assert_eq!(lines(&plan(), &named, Style::of(false)), expected);
+        let coloured = lines(&plan(), &named, Style::of(true));
         assert_eq!(coloured[2], "\x1b[32m    + /cmd: \"run\"\x1b[0m");
-        assert_eq!(coloured[6], "\x1b[31m    - /cpus: 0.1\x1b[0m");
+        assert_eq!(coloured[7], "\x1b[31m    - /cpus: 0.1\x1b[0m");
     }
 
     #[test]
     fn no_steps_are_said_to_be_none() {
         let plan = json!({"steps": []});
-        assert_eq!(lines(&plan, Style::of(false)), ["Nothing would be deployed."]);
+        assert_eq!(
+            lines(&plan, &BTreeMap::new(), Style::of(false)),
+            ["Nothing would be deployed."]
+        );
     }
 }
