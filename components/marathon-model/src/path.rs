@@ -10,6 +10,10 @@ use thiserror::Error;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PathId(Arc<str>);
 
+/// The longest path: it is a part of keys, and they have a limit. The master takes no task whose
+/// id is half as long.
+const MAX_BYTES: usize = 512;
+
 /// A text that is no path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
@@ -45,7 +49,12 @@ impl PathId {
             );
             return Err(PathError { message });
         }
-        Ok(Self::join(&segments))
+        let path = Self::join(&segments);
+        if path.0.len() > MAX_BYTES {
+            let message = format!("path must not be longer than {MAX_BYTES} characters");
+            return Err(PathError { message });
+        }
+        Ok(path)
     }
 
     /// Reads a path; one without a leading slash is relative to the root.
@@ -189,6 +198,8 @@ mod tests {
         for bad in ["/A", "/a b", "/-a", "/a-", "/a..b", "/a_b", "/é"] {
             assert!(PathId::parse(bad).is_err(), "{bad}");
         }
+        assert!(PathId::parse(&"/a".repeat(256)).is_ok());
+        assert!(PathId::parse(&"/a".repeat(257)).is_err());
     }
 
     #[test]

@@ -72,6 +72,10 @@ impl Batch {
         let together = split(ops(self.together));
         let mut apart = split(ops(self.apart));
         let last = split(ops(last.into_iter().map(|key| (key, None))));
+        // Before anything counts: a journal that cannot be done would be in the way for ever.
+        for chunk in together.iter().chain(&apart) {
+            limits::check_transaction(chunk)?;
+        }
         let mut first = match together.len() {
             0 => Vec::new(),
             1 => together.into_iter().flatten().collect(),
@@ -290,6 +294,19 @@ mod tests {
             let mut cut = whole.slice(..end);
             while !cut.is_empty() && decode(&mut cut).is_some() {}
         }
+    }
+
+    #[tokio::test]
+    async fn what_can_never_be_written_leaves_no_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let state: Arc<dyn ClusterState> =
+            cluster_state::embedded::open(folder.path().join("state.redb")).unwrap();
+        let mut batch = Batch::default();
+        batch.put("/large".to_owned(), vec![0; limits::MAX_VALUE_BYTES + 1].into());
+        batch.put("/small".to_owned(), Bytes::new());
+        assert!(batch.write(&state).await.is_err());
+        recover(&state).await.unwrap();
+        assert!(state.list("/").await.unwrap().is_empty());
     }
 
     #[test]
