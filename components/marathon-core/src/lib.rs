@@ -25,6 +25,8 @@ mod recovered;
 mod view;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testing;
 
 pub use self::core::Core;

@@ -1,0 +1,133 @@
+//! What must hold, whatever happens.
+
+use crate::{Call, Condition, Effects, Goal, Input, Instance, View, testing::World};
+use marathon_model::{App, PathId, TaskId, plan::ActionKind};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Running, and not known to be sick.
+fn good(one: &Instance) -> bool {
+    one.condition == Condition::Running
+        && one.goal == Goal::Running
+        && !one.killing
+        && one.healthy != Some(false)
+}
+
+/// As good as an upgrade wants its new instances.
+fn ready(one: &Instance) -> bool {
+    good(one) && one.ready && (one.spec.health_checks.is_empty() || one.healthy == Some(true))
+}
+
+/// The app an upgrade goes to, if one is at it.
+fn upgrading(view: &View, app: &PathId) -> Option<Arc<App>> {
+    view.deployments.iter().find_map(|shown| {
+        let step = shown.plan.steps.get(shown.current_step.checked_sub(1)?)?;
+        let action = step.actions.iter().find(|action| action.app.id == *app)?;
+        (action.kind == ActionKind::Restart).then(|| action.app.clone())
+    })
+}
+
+fn min_healthy(app: &App) -> usize {
+    (f64::from(app.instances) * app.upgrade_strategy.minimum_health_capacity).ceil() as usize
+}
+
+fn max_capacity(app: &App) -> usize {
+    let over = app.upgrade_strategy.maximum_over_capacity;
+    let max = (f64::from(app.instances) * (1.0 + over)).floor() as usize;
+    if max == min_healthy(app) { max + 1 } else { max }
+}
+
+/// After each input: no upgrade kills below the minimum, none launches above the maximum.
+pub(crate) fn after_input(world: &World, before: &View, input: &Input, effects: &Effects) {
+    let after = world.core.view();
+    for call in &effects.calls {
+        if let Call::Accept { operations, .. } = call {
+            let launches = operations.iter().filter_map(|operation| operation.launch.as_ref());
+            for task in launches.flat_map(|launch| &launch.task_infos) {
+                let id = TaskId::parse(&task.task_id.value).unwrap();
+                capacity(&after, &id.instance.app());
+            }
+        }
+    }
+    if matches!(input, Input::Command(..)) {
+        return;
+    }
+    for (id, state) in &before.apps {
+        let (Some(app), Some(_)) = (upgrading(&after, id), upgrading(before, id)) else { continue };
+        let now = |one: &Arc<Instance>| after.instance(&one.id).cloned();
+        let let_go = |one: &&Arc<Instance>| {
+            good(one) && now(one).is_some_and(|now| now.goal != Goal::Running)
+        };
+        let gone = state.instances.values().filter(let_go).count();
+        let left = after.app(id).into_iter().flat_map(|state| state.instances.values());
+        let new = |one: &Instance| one.spec.version == app.version;
+        let healthy = left.filter(|one| if new(one) { ready(one) } else { good(one) }).count();
+        assert!(
+            gone == 0 || healthy >= min_healthy(&app),
+            "{id}: {gone} killed, {healthy} healthy ones are left of {}",
+            min_healthy(&app)
+        );
+    }
+}
+
+fn capacity(view: &View, id: &PathId) {
+    let Some(app) = upgrading(view, id) else { return };
+    let all = view.app(id).into_iter().flat_map(|state| state.instances.values());
+    let tasks =
+        |one: &&Arc<Instance>| one.launched() && one.condition != Condition::UnreachableInactive;
+    let (tasks, max) = (all.filter(tasks).count(), max_capacity(&app));
+    assert!(tasks <= max, "{id}: {tasks} tasks, at most {max} may be");
+}
+
+/// No instance has two tasks.
+pub(crate) fn nothing_doubled(world: &World) {
+    let mut seen = BTreeMap::new();
+    for (id, _) in world.cluster.live() {
+        let instance = TaskId::parse(id).unwrap().instance;
+        let other = seen.insert(instance, id);
+        assert!(other.is_none(), "{id} and {other:?} run");
+    }
+}
+
+/// Some time after the last fault: every deployment is over or says why not; every app that could
+/// run runs, as often as it is wanted.
+pub(crate) fn at_rest(world: &World) -> Result<(), String> {
+    nothing_doubled(world);
+    let view = world.core.view();
+    let mut live: BTreeMap<PathId, usize> = BTreeMap::new();
+    for (id, _) in world.cluster.live() {
+        *live.entry(TaskId::parse(id).unwrap().instance.app()).or_default() += 1;
+    }
+    for id in live.keys() {
+        ensure(view.root.app(id).is_some(), || format!("{id} has tasks and does not exist"))?;
+    }
+    for (id, app) in view.root.apps() {
+        let state = view.app(id);
+        let known = state.map(|state| state.instances.len()).unwrap_or_default();
+        let counted = state.map(|state| state.counts).unwrap_or_default();
+        assert_eq!(counted.total as usize, known, "{id}");
+        let free = state.is_none_or(|state| state.deployments.is_empty());
+        if free && can_run(app) {
+            let wanted = app.instances as usize;
+            let tasks = live.get(id).copied().unwrap_or_default();
+            let is = || format!("{id}: {tasks} tasks, {known} instances, {wanted} wanted");
+            ensure((tasks, known) == (wanted, wanted), is)?;
+        }
+    }
+    for shown in &view.deployments {
+        ensure(shown.reason.is_some(), || format!("no reason: {shown:?}"))?;
+        let mut apps = shown.plan.steps.iter().flat_map(|step| &step.actions);
+        // Whoever has an app that cannot run has an excuse.
+        let excused = apps.any(|action| !can_run(&action.app));
+        ensure(excused, || format!("stuck: {:?} {:?}", shown.reason, shown.plan))?;
+    }
+    Ok(())
+}
+
+fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(text()) }
+}
+
+/// A constraint may leave no place, however much room there is elsewhere.
+fn can_run(app: &App) -> bool {
+    app.constraints.is_empty() && app.cmd.as_deref().is_some_and(|cmd| cmd.contains("fine"))
+}
