@@ -37,7 +37,7 @@ impl InstanceId {
     /// The app it belongs to. Segments of apps have no `_`, so nothing is lost on the way.
     pub fn app(&self) -> PathId {
         let path = self.0.rsplit_once('.').map_or("", |(path, _)| path);
-        PathId::parse(&path.replace('_', "/")).unwrap_or_else(|_| PathId::root())
+        PathId::unflatten(path)
     }
 
     /// The id as text.

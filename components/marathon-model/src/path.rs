@@ -66,6 +66,14 @@ impl PathId {
         Self(format!("/{}", segments.join("/")).into())
     }
 
+    /// The path of which this is the [`PathId::flat`] form. The segments are not checked.
+    pub(crate) fn unflatten(flat: &str) -> Self {
+        let mut path = String::with_capacity(flat.len() + 1);
+        path.push('/');
+        path.extend(flat.chars().map(|c| if c == '_' { '/' } else { c }));
+        Self(path.into())
+    }
+
     /// The path as text, beginning with a slash.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -156,6 +156,7 @@ impl Core {
             old_good: index.count_others(version, &GOOD),
             old_bad: index.count_others(version, &BAD),
             started: index.count(version, &PRESENT),
+            waiting: index.count(version, &[Class::Waiting]),
             ready: index.count(version, &[Class::Ready]),
             going: index.total(&[Class::Going]),
             resident: is_resident(app),
@@ -170,7 +171,10 @@ impl Core {
             index.victims(&old, &[class], selection, left, &mut victims);
         }
         index.victims(&old, &GOOD, selection, decision.kill_good as usize, &mut victims);
-        victims.extend(self.surplus(app, &[version], decision.surplus));
+        let unlaunch = decision.unlaunch as usize;
+        index.victims(&[version], &[Class::Waiting], selection, unlaunch, &mut victims);
+        let surplus = decision.surplus.saturating_sub(decision.unlaunch);
+        victims.extend(self.surplus(app, &[version], surplus));
         for id in victims {
             self.kill(&id, Goal::Decommissioned);
         }
@@ -240,7 +244,9 @@ impl Core {
         let mut victims = Vec::new();
         let Some(data) = self.apps.get(&app.id).filter(|_| count > 0) else { return victims };
         let count = count as usize;
-        if app.constraints.iter().any(|one| one.operator == Operator::GroupBy) {
+        // While some are awaited, evenness counts for less than health.
+        let awaited = data.replacing.is_some();
+        if !awaited && app.constraints.iter().any(|one| one.operator == Operator::GroupBy) {
             let ids = PRESENT.iter().flat_map(|class| {
                 versions.iter().flat_map(move |version| data.index.of(*version, *class))
             });
@@ -248,13 +254,19 @@ impl Core {
             let chosen = launch::victims(app, &all, count);
             return chosen.into_iter().map(|one| one.id.clone()).collect();
         }
-        let first = [Class::Killing, Class::Waiting, Class::Unreachable, Class::Staged];
-        for class in first {
+        // Beyond the original, sick ones go before healthy ones; where some are awaited, so do
+        // those that are not there yet.
+        let running: &[&[Class]] = match awaited {
+            true => &[&[Class::Unknown], &[Class::NotReady], &[Class::Ready]],
+            false => &[&RUNNING],
+        };
+        let first =
+            [Class::Killing, Class::Waiting, Class::Unreachable, Class::Staged, Class::Unhealthy];
+        let classes = first.iter().map(std::slice::from_ref).chain(running.iter().copied());
+        for class in classes {
             let left = count.saturating_sub(victims.len());
-            data.index.victims(versions, &[class], app.kill_selection, left, &mut victims);
+            data.index.victims(versions, class, app.kill_selection, left, &mut victims);
         }
-        let left = count.saturating_sub(victims.len());
-        data.index.victims(versions, &RUNNING, app.kill_selection, left, &mut victims);
         victims
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub(super) old_bad: u32,
     /// New ones, in whatever state, that are to run.
     pub(super) started: u32,
+    /// Those of the new ones that wait for an offer.
+    pub(super) waiting: u32,
     /// New ones that are healthy and ready.
     pub(super) ready: u32,
     /// Tasks on their way out.
@@ -33,6 +35,8 @@ pub(super) struct Decision {
     pub(super) kill_good: u32,
     pub(super) kill_bad: u32,
     pub(super) start: u32,
+    /// New ones that may not be launched now after all: something came back that was lost.
+    pub(super) unlaunch: u32,
     /// New ones that are too many.
     pub(super) surplus: u32,
     pub(super) done: bool,
@@ -53,7 +57,7 @@ pub(super) fn max_capacity(tally: &Tally, strategy: UpgradeStrategy) -> u32 {
 
 /// The next move of an upgrade.
 pub(super) fn decide(tally: &Tally, strategy: UpgradeStrategy) -> Decision {
-    let Tally { wanted, old_good, old_bad, started, ready, going, resident } = *tally;
+    let Tally { wanted, old_good, old_bad, started, waiting, ready, going, resident } = *tally;
     let (old, min) = (old_good + old_bad, min_healthy(wanted, strategy));
     let max = max_capacity(tally, strategy);
     let healthy = old_good + ready;
@@ -69,7 +73,8 @@ pub(super) fn decide(tally: &Tally, strategy: UpgradeStrategy) -> Decision {
     let mut kill_bad = old_bad.min(kills);
     let kill_good = old_good.min(kills - kill_bad);
 
-    let room = max.saturating_sub(old + going + started);
+    let all = old + going + started;
+    let room = max.saturating_sub(all);
     if room == 0 && missing > 0 {
         // They serve nobody and stand in the way.
         kill_bad = kill_bad.max(old_bad.min(missing));
@@ -81,6 +86,7 @@ pub(super) fn decide(tally: &Tally, strategy: UpgradeStrategy) -> Decision {
         kill_good,
         kill_bad,
         start: missing.min(room),
+        unlaunch: waiting.min(all.saturating_sub(max)),
         surplus: started.saturating_sub(wanted),
         done: ready == wanted && started == wanted && old == 0 && going == 0,
     }

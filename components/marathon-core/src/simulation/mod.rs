@@ -10,8 +10,8 @@ mod rules;
 use crate::testing::World;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Sequences of each of the four parts.
-const COUNT: u64 = 2500;
+/// Sequences of each of the eight parts.
+const COUNT: u64 = 1250;
 
 /// Everything there is, left alone for so many seconds, comes to rest or says why not.
 const QUIET: u64 = 1200;
@@ -72,4 +72,24 @@ fn random_lives_3() {
 #[test]
 fn random_lives_4() {
     part(3_000_000);
+}
+
+#[test]
+fn random_lives_5() {
+    part(4_000_000);
+}
+
+#[test]
+fn random_lives_6() {
+    part(5_000_000);
+}
+
+#[test]
+fn random_lives_7() {
+    part(6_000_000);
+}
+
+#[test]
+fn random_lives_8() {
+    part(7_000_000);
 }

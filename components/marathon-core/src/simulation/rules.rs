@@ -53,20 +53,42 @@ pub(crate) fn after_input(world: &World, before: &View, input: &Input, effects: 
     }
     for (id, state) in &before.apps {
         let (Some(app), Some(_)) = (upgrading(&after, id), upgrading(before, id)) else { continue };
-        let now = |one: &Arc<Instance>| after.instance(&one.id).cloned();
+        // New ones count when they are ready, old ones while they are not known to be sick.
+        let counts = |one: &Instance| match one.spec.version == app.version {
+            true => ready(one),
+            false => good(one),
+        };
         let let_go = |one: &&Arc<Instance>| {
-            good(one) && now(one).is_some_and(|now| now.goal != Goal::Running)
+            let Some(now) = after.instance(&one.id).filter(|now| now.goal != Goal::Running) else {
+                return false;
+            };
+            // One that the same input showed to be sick was no loss.
+            let still = Instance { goal: Goal::Running, killing: false, ..(**now).clone() };
+            counts(one) && counts(&still)
         };
         let gone = state.instances.values().filter(let_go).count();
         let left = after.app(id).into_iter().flat_map(|state| state.instances.values());
-        let new = |one: &Instance| one.spec.version == app.version;
-        let healthy = left.filter(|one| if new(one) { ready(one) } else { good(one) }).count();
+        let healthy = left.filter(|one| counts(one)).count();
         assert!(
             gone == 0 || healthy >= min_healthy(&app),
-            "{id}: {gone} killed, {healthy} healthy ones are left of {}",
-            min_healthy(&app)
+            "{id}: {gone} killed, {healthy} healthy ones are left of {} after {input:?}: {:#?}",
+            min_healthy(&app),
+            (states(before, id), states(&after, id), &app.upgrade_strategy, app.instances),
         );
     }
+}
+
+/// For messages: what there is of an app.
+fn states(view: &View, id: &PathId) -> Vec<String> {
+    let all = view.app(id).into_iter().flat_map(|state| state.instances.values());
+    let text = |one: &Arc<Instance>| {
+        let (version, id) = (one.spec.version.0 % 1_000_000, one.id.as_str());
+        format!(
+            "{id} {version} {:?} {:?} {:?} killing {} ready {}",
+            one.condition, one.goal, one.healthy, one.killing, one.ready
+        )
+    };
+    all.map(text).collect()
 }
 
 fn capacity(view: &View, id: &PathId) {
@@ -75,7 +97,8 @@ fn capacity(view: &View, id: &PathId) {
     let tasks =
         |one: &&Arc<Instance>| one.launched() && one.condition != Condition::UnreachableInactive;
     let (tasks, max) = (all.filter(tasks).count(), max_capacity(&app));
-    assert!(tasks <= max, "{id}: {tasks} tasks, at most {max} may be");
+    let states = states(view, id);
+    assert!(tasks <= max, "{id}: {tasks} tasks, at most {max} may be: {states:#?}");
 }
 
 /// No instance has two tasks.
