@@ -263,8 +263,12 @@ impl Owner {
 
     /// Has what was gathered written, or done at once if nothing is to be written.
     fn settle(&mut self, inbox: &Inbox) {
-        if self.committer.is_none() || self.gathered.is_empty() {
+        if self.committer.is_none() {
             return;
+        }
+        if self.gathered.is_empty() {
+            // Nothing is owed; what checks and refusals have told is to be seen all the same.
+            return inbox.show(self.core.view());
         }
         let mut held = std::mem::take(&mut self.gathered);
         let writes = std::mem::take(&mut held.writes);
