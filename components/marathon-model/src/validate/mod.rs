@@ -18,9 +18,6 @@ pub mod features {
     pub const GPU_RESOURCES: &str = "gpu_resources";
 }
 
-/// The most bytes of an app's JSON.
-const MAX_BYTES: usize = 900_000;
-
 pub(crate) const IPV6_ONLY: &str =
     "IPv6 can only be used for container type DOCKER and Mesos http/https/tcp health checks";
 
@@ -39,31 +36,7 @@ pub fn app(app: &App, settings: &Settings) -> Vec<Violation> {
     labels(app, &mut report);
     roles::check(app, &mut report);
     identity(app, &mut report);
-    size(app, &mut report);
     report.0
-}
-
-/// An app is kept as one value, whose size has a limit.
-fn size(app: &App, report: &mut Report) {
-    let mut counter = Counter(0);
-    let counted = serde_json::to_writer(&mut counter, app).is_ok();
-    if !counted || counter.0 > MAX_BYTES {
-        report.add("/", format!("must not be larger than {MAX_BYTES} bytes"));
-    }
-}
-
-/// Counts what is written.
-struct Counter(usize);
-
-impl std::io::Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Errors by path, in the order in which the paths came up.

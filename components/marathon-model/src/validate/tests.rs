@@ -372,10 +372,3 @@ fn secrets_are_refused_clearly() {
     let still = create(&body, &with_features(&["secrets"])).unwrap_err();
     assert!(still.iter().any(|(_, error)| error == super::NO_SECRET_STORE));
 }
-
-#[test]
-fn what_cannot_be_kept_is_refused() {
-    let large = |bytes: usize| json!({"env": {"X": "x".repeat(bytes)}});
-    accepted(&large(800_000));
-    refused(&large(900_000), &[("/", "must not be larger than 900000 bytes")]);
-}
