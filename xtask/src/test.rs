@@ -68,6 +68,7 @@ fn doc(_: &Tools) -> Result<()> {
 /// Whole clusters, on the binary as users get it.
 fn e2e(tools: &Tools) -> Result<()> {
     let (pymesos, marathon) = (tools.pymesos()?, tools.marathon_python()?);
+    tools.catalog_software()?;
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])

@@ -1,6 +1,6 @@
 //! What the commands need beyond cargo, and how to get it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -42,6 +42,10 @@ impl Tools {
         if succeeds(program(command).arg("--version")) {
             return Ok(());
         }
+        self.apt_install(packages)
+    }
+
+    fn apt_install(&self, packages: &[&str]) -> Result<()> {
         self.may_install(&packages.join(", "), "apt-get")?;
         let sudo = !succeeds(program("sh").args(["-c", "test $(id -u) -eq 0"]));
         for words in [
@@ -56,6 +60,23 @@ impl Tools {
                 .with_context(|| format!("install {} by hand", packages.join(", ")))?;
         }
         Ok(())
+    }
+
+    /// What the packages of the catalog run, and the clients that use it.
+    pub(crate) fn catalog_software(&self) -> Result<()> {
+        const PROGRAMS: [(&str, &str); 6] = [
+            ("nginx", "nginx-light"),
+            ("redis-server", "redis-server"),
+            ("redis-cli", "redis-tools"),
+            ("psql", "postgresql"),
+            ("docker-registry", "docker-registry"),
+            ("skopeo", "skopeo"),
+        ];
+        let absent = PROGRAMS.iter().filter(|(program, _)| {
+            !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
+        });
+        let packages: Vec<&str> = absent.map(|(_, package)| *package).collect();
+        if packages.is_empty() { Ok(()) } else { self.apt_install(&packages) }
     }
 
     /// The interpreter of an environment that has pymesos, unmodified.

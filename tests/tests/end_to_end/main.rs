@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_input;
+mod catalog;
 mod conformance;
 mod failures;
 mod marathon_python;
