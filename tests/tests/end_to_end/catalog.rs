@@ -66,14 +66,9 @@ impl<'a> Service<'a> {
         service
     }
 
-    fn marathon(&self) -> &str {
-        let url = self.cluster.endpoints["marathon"].as_str().expect("the URL of Marathon");
-        url.trim_start_matches("http://")
-    }
-
     fn app(&self) -> Value {
         let path = format!("/v2/apps/{}?embed=app.tasks", self.package);
-        http::get(self.marathon(), &path).json()["app"].clone()
+        http::get(self.cluster.marathon(), &path).json()["app"].clone()
     }
 
     fn port(&self) -> String {
@@ -101,11 +96,17 @@ impl<'a> Service<'a> {
     fn uninstall(self) {
         dais(self.cluster, &["package", "uninstall", self.package, "--yes"]);
         let path = format!("/v2/apps/{}", self.package);
-        wait_until("the app to be gone", || http::get(self.marathon(), &path).status == 404);
+        wait_until("the app to be gone", || {
+            http::get(self.cluster.marathon(), &path).status == 404
+        });
         let listed = dais(self.cluster, &["package", "list", "--json"]);
         let listed: Value = serde_json::from_str(&listed).expect("JSON");
         assert_eq!(listed, json!([]));
     }
+}
+
+fn cluster() -> Cluster {
+    Cluster::with_services(&["--agents", "1", "--public-agents", "0"])
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn nginx_serves_a_folder() {
     if !have(&["nginx"]) {
         return;
     }
-    let cluster = Cluster::small();
+    let cluster = cluster();
     let folder = cluster.folder.path().join("site");
     std::fs::create_dir(&folder).expect("a folder");
     std::fs::write(folder.join("page.txt"), "what the host has\n").expect("a file");
@@ -132,7 +133,7 @@ fn redis_keeps_a_value_over_its_own_death() {
     if !have(&["redis-server", "redis-cli"]) {
         return;
     }
-    let cluster = Cluster::small();
+    let cluster = cluster();
     let data = cluster.folder.path().join("redis-data");
     let options = json!({"storage": {"path": data}, "redis": {"password": "open sesame"}});
     let redis = Service::install(&cluster, "redis", &options);
@@ -162,7 +163,7 @@ fn postgresql_answers_queries() {
     if !have(&["psql"]) {
         return;
     }
-    let cluster = Cluster::small();
+    let cluster = cluster();
     let options = json!({"postgresql": {"database": "shop"}});
     let postgresql = Service::install(&cluster, "postgresql", &options);
     let password = std::fs::read_to_string(postgresql.sandbox().join("password"));
@@ -202,7 +203,7 @@ fn an_image_goes_to_the_registry_and_back() {
     if !have(&["docker-registry", "skopeo"]) {
         return;
     }
-    let cluster = Cluster::small();
+    let cluster = cluster();
     let registry = Service::install(&cluster, "docker-registry", &json!({}));
     let folder = cluster.folder.path();
     image(&folder.join("image"));
