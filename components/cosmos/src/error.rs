@@ -60,6 +60,18 @@ impl Failure {
         self.status(status)
     }
 
+    /// The message, with the reason that only the details tell.
+    pub(crate) fn explained(&self) -> String {
+        let reason = self.data.as_ref().and_then(|data| {
+            let reasons = ["cause", "decodingErrorMessage", "parsingErrorMessage"];
+            reasons.iter().find_map(|name| data.get(*name)).and_then(Value::as_str)
+        });
+        match reason {
+            Some(reason) => format!("{}: {reason}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// `{type, message, data}`.
     pub(crate) fn body(&self) -> Object {
         let mut body = Object::new();

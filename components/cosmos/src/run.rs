@@ -17,6 +17,10 @@ use crate::repositories::Repositories;
 use crate::uninstalls::Uninstalls;
 use crate::{Config, Cosmos};
 
+/// The largest answer of Marathon, the master or a manager: ten thousand installed packages
+/// with their definitions.
+const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
 /// A package service that runs until its token is cancelled.
 #[derive(Debug)]
 pub struct Running {
@@ -52,8 +56,7 @@ pub async fn start(
     let address = listener.local_addr().map_err(listen)?;
     // However it ends, all of it ends.
     let shutdown = shutdown.child_token();
-    let client =
-        Client::new(ClientConfig { body_limit: config.limits.document, ..ClientConfig::default() });
+    let client = Client::new(ClientConfig { body_limit: MAX_ANSWER, ..ClientConfig::default() });
     let marathon = Marathon::new(&config.marathon, client.clone());
     let services = Services::new(config.gateway.clone(), marathon.clone(), client.clone());
     let (repositories, keeper) =

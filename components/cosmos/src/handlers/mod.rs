@@ -10,6 +10,7 @@ mod uninstall;
 
 use std::sync::Arc;
 
+use http_kit::Params;
 use serde_json::{Value, json};
 use universe::{MediaType, Object};
 
@@ -55,7 +56,10 @@ pub(crate) enum Given {
     Render(Install),
     RepositoryAdd(Add),
     RepositoryDelete(Delete),
-    RepositoryList,
+    /// Whether to say how it goes with each.
+    RepositoryList {
+        status: bool,
+    },
     Search(Option<String>),
     ServiceDescribe(Described),
     ServiceStart(Install),
@@ -123,12 +127,12 @@ impl Call {
     }
 
     /// Reads what the call was given.
-    pub(crate) fn read(self, body: Value) -> Result<Given, Failure> {
-        let decoded = self.decode(&Fields::new(body));
+    pub(crate) fn read(self, body: Value, query: &Params) -> Result<Given, Failure> {
+        let decoded = self.decode(&Fields::new(body), query);
         decoded.map_err(|message| Failure::not_parsed("body", &message))
     }
 
-    fn decode(self, body: &Fields) -> Decoded<Given> {
+    fn decode(self, body: &Fields, query: &Params) -> Decoded<Given> {
         Ok(match self {
             Call::Capabilities => Given::Capabilities,
             Call::Describe => Given::Describe(Lookup::read(body)?),
@@ -142,7 +146,9 @@ impl Call {
             Call::Render => Given::Render(Install::read(body)?),
             Call::RepositoryAdd => Given::RepositoryAdd(Add::read(body)?),
             Call::RepositoryDelete => Given::RepositoryDelete(Delete::read(body)?),
-            Call::RepositoryList => Given::RepositoryList,
+            Call::RepositoryList => {
+                Given::RepositoryList { status: query.get("embed") == Some("status") }
+            }
             Call::Search => Given::Search(body.text("query")?),
             Call::ServiceDescribe => Given::ServiceDescribe(Described::read(body)?),
             Call::ServiceStart => Given::ServiceStart(Install::read(body)?),
@@ -167,7 +173,7 @@ pub(crate) async fn run(
         Given::Render(install) => install::render(cosmos, &install),
         Given::RepositoryAdd(add) => repositories::add(cosmos, add).await,
         Given::RepositoryDelete(delete) => repositories::delete(cosmos, delete).await,
-        Given::RepositoryList => repositories::list(cosmos).await,
+        Given::RepositoryList { status } => repositories::list(cosmos, status).await,
         Given::Search(query) => Ok(packages::search(cosmos, session, query.as_deref())),
         Given::ServiceDescribe(described) => services::describe(cosmos, session, described).await,
         Given::ServiceStart(install) => install::start(cosmos, session, install).await,

@@ -1,6 +1,6 @@
 //! The list of repositories.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, object};
 use crate::Cosmos;
@@ -37,8 +37,16 @@ impl Delete {
     }
 }
 
-pub(super) async fn list(cosmos: &Cosmos) -> Result<Answer, Failure> {
-    Ok(shown(&cosmos.repositories.list().await?))
+/// The list; with `status` also how it goes with each. Not without being asked: clients of the
+/// original may know no other fields.
+pub(super) async fn list(cosmos: &Cosmos, status: bool) -> Result<Answer, Failure> {
+    let list = cosmos.repositories.list().await?;
+    if !status {
+        return Ok(shown(&list));
+    }
+    let with_status = |Listed { name, uri }: &Listed| json!({"name": name, "uri": uri, "status": cosmos.repositories.status(uri)});
+    let all: Vec<Value> = list.iter().map(with_status).collect();
+    Ok(Answer::Plain(object(json!({ "repositories": all }))))
 }
 
 pub(super) async fn add(cosmos: &Cosmos, add: Add) -> Result<Answer, Failure> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use http_kit::negotiate::accepts_gzip;
-use http_kit::{Reply, Request, Response, Service, gzip, respond};
+use http_kit::{Params, Reply, Request, Response, Service, gzip, respond};
 use serde_json::Value;
 use universe::{MediaType, Object, describe};
 
@@ -68,7 +68,8 @@ async fn answer(
         },
     };
     // A call's fields are errors of the body, told together with those of the head.
-    let prepared = body.and_then(|body| call.read(body));
+    let query = Params::of(&head.uri);
+    let prepared = body.and_then(|body| call.read(body, &query));
     let (session, response_type, request) = negotiate::together(checked, prepared)?;
     let answer = handlers::run(cosmos, &session, request).await?;
     render(answer, &types.responses, response_type)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +15,7 @@ use universe::{Collection, Source};
 
 use super::fetch::{Fetched, Fetcher};
 use super::list::{List, Listed};
-use super::{Copy, disk};
+use super::{Copy, Published, Status, disk};
 use crate::Config;
 use crate::error::{Failure, tell};
 
@@ -38,9 +38,11 @@ pub(super) struct Keeper {
     folder: PathBuf,
     list: List,
     fetcher: Arc<Fetcher>,
-    published: Arc<ArcSwap<Collection>>,
+    published: Arc<ArcSwap<Published>>,
     repositories: Vec<Listed>,
     copies: BTreeMap<String, Copy>,
+    /// When each was last looked at, and what was wrong with it.
+    looked_at: BTreeMap<String, (u64, Option<String>)>,
     /// URIs that are being looked at: a slow repository is not asked twice at once.
     looking: HashSet<String>,
     looks: JoinSet<Looked>,
@@ -53,7 +55,7 @@ impl Keeper {
         config: &Config,
         list: List,
         fetcher: Arc<Fetcher>,
-        published: Arc<ArcSwap<Collection>>,
+        published: Arc<ArcSwap<Published>>,
     ) -> Keeper {
         Keeper {
             folder: config.data_dir.clone(),
@@ -62,6 +64,7 @@ impl Keeper {
             published,
             repositories: Vec::new(),
             copies: BTreeMap::new(),
+            looked_at: BTreeMap::new(),
             looking: HashSet::new(),
             looks: JoinSet::new(),
         }
@@ -119,6 +122,7 @@ impl Keeper {
 
     async fn take(&mut self, message: Message) {
         if let Some((uri, fetched)) = message.fetched {
+            self.looked_at.insert(uri.clone(), (now(), None));
             self.keep(uri, fetched).await;
         }
         self.change_list(message.list).await;
@@ -135,6 +139,7 @@ impl Keeper {
             .collect();
         for uri in gone {
             self.copies.remove(&uri);
+            self.looked_at.remove(&uri);
             let folder = self.folder.clone();
             let removed = tokio::task::spawn_blocking(move || disk::remove(&folder, &uri));
             let _ = removed.await;
@@ -173,32 +178,21 @@ impl Keeper {
             return;
         }
         let (repository, uri) = (&listed.name, &listed.uri);
-        let known = self.copies.contains_key(uri);
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(fetched)) => {
-                let faults = &fetched.repository.faults;
-                if !faults.is_empty() {
-                    let faults = tell(faults);
-                    tracing::error!(%repository, %uri, %faults, kept = known, "packages are not valid");
-                    if known {
-                        return;
-                    }
-                }
-                tracing::info!(%repository, %uri, packages = fetched.repository.packages.len(), "read");
+        let kept = self.copies.contains_key(uri);
+        let (error, fetched) = judge(outcome);
+        if let Some(error) = &error {
+            tracing::error!(%repository, %uri, %error, kept, "a repository is not what it should be");
+        }
+        self.looked_at.insert(uri.clone(), (now(), error.clone()));
+        // What is partly valid is better than nothing, but not better than what was valid.
+        match fetched {
+            Some(fetched) if error.is_none() || !kept => {
+                let packages = fetched.repository.packages.len();
+                tracing::info!(%repository, %uri, packages, "a repository was read");
                 self.keep(listed.uri, fetched).await;
                 self.publish();
             }
-            Err(failure) => {
-                let error = &failure.message;
-                let reason = failure.data.as_ref().and_then(|data| {
-                    data.get("cause")
-                        .or(data.get("decodingErrorMessage"))
-                        .or(data.get("parsingErrorMessage"))
-                });
-                let reason = reason.and_then(|reason| reason.as_str()).unwrap_or_default();
-                tracing::error!(%repository, %uri, %error, reason, kept = known, "cannot be read");
-            }
+            _ => self.publish_statuses(),
         }
     }
 
@@ -223,8 +217,39 @@ impl Keeper {
             Some(Source { uri: listed.uri.clone(), repository })
         };
         let sources = self.repositories.iter().filter_map(source).collect();
-        self.published.store(Arc::new(Collection::new(sources)));
+        self.publish_with(Arc::new(Collection::new(sources)));
     }
+
+    /// Publishes what is new to tell of the same packages.
+    fn publish_statuses(&self) {
+        self.publish_with(Arc::clone(&self.published.load().collection));
+    }
+
+    fn publish_with(&self, collection: Arc<Collection>) {
+        let status = |listed: &Listed| {
+            let packages = self.copies.get(&listed.uri);
+            let packages = packages.map_or(0, |copy| copy.repository.packages.len());
+            let (checked, error) = self.looked_at.get(&listed.uri).cloned().unzip();
+            (listed.uri.clone(), Status { packages, checked, error: error.flatten() })
+        };
+        let statuses = self.repositories.iter().map(status).collect();
+        self.published.store(Arc::new(Published { collection, statuses }));
+    }
+}
+
+/// What is wrong, and what there is all the same.
+fn judge(outcome: Result<Option<Fetched>, Failure>) -> (Option<String>, Option<Fetched>) {
+    match outcome {
+        Ok(Some(fetched)) if !fetched.repository.faults.is_empty() => {
+            (Some(tell(&fetched.repository.faults)), Some(fetched))
+        }
+        Ok(fetched) => (None, fetched),
+        Err(failure) => (Some(failure.explained()), None),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl From<Fetched> for Copy {

@@ -8,6 +8,7 @@ pub(crate) mod fetch;
 mod keeper;
 mod list;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -40,12 +41,33 @@ struct Validators {
     last_modified: Option<String>,
 }
 
+/// How it went with a repository when it was last looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Status {
+    /// Packages that are used.
+    pub(crate) packages: usize,
+    /// When it was last looked at, in seconds since 1970; none if not since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checked: Option<u64>,
+    /// What was wrong with it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+/// What the keeper publishes.
+#[derive(Debug, Default)]
+struct Published {
+    collection: Arc<Collection>,
+    /// By URI.
+    statuses: BTreeMap<String, Status>,
+}
+
 /// The repositories of the cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Repositories {
     list: List,
     fetcher: Arc<Fetcher>,
-    published: Arc<ArcSwap<Collection>>,
+    published: Arc<ArcSwap<Published>>,
     keeper: mpsc::Sender<Message>,
 }
 
@@ -60,7 +82,7 @@ impl Repositories {
     ) -> Result<(Repositories, tokio::task::JoinHandle<()>), CosmosError> {
         let list = List::open(state, &config.repositories).await?;
         let fetcher = Arc::new(Fetcher::new(config));
-        let published = Arc::new(ArcSwap::from_pointee(Collection::default()));
+        let published = Arc::new(ArcSwap::from_pointee(Published::default()));
         let (sender, inbox) = mpsc::channel(INBOX);
         let mut keeper =
             Keeper::new(config, list.clone(), Arc::clone(&fetcher), Arc::clone(&published));
@@ -71,7 +93,12 @@ impl Repositories {
 
     /// All packages, as of the last look at each repository.
     pub(crate) fn collection(&self) -> Arc<Collection> {
-        self.published.load_full()
+        Arc::clone(&self.published.load().collection)
+    }
+
+    /// How it went with the repository at `uri` when it was last looked at.
+    pub(crate) fn status(&self, uri: &str) -> Status {
+        self.published.load().statuses.get(uri).cloned().unwrap_or_default()
     }
 
     /// The list, by priority.

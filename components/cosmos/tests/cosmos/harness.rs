@@ -159,6 +159,22 @@ impl World {
         panic!("never: {what}");
     }
 
+    /// How it goes with each repository.
+    pub(crate) async fn statuses(&self) -> Vec<Value> {
+        let kind = |what: &str| {
+            format!(
+                "application/vnd.dcos.package.repository.list-{what}+json;charset=utf-8;version=v1"
+            )
+        };
+        let (request, response) = (kind("request"), kind("response"));
+        let headers = [("content-type", request.as_str()), ("accept", response.as_str())];
+        let path = "/package/repository/list?embed=status";
+        let answer = self.send(Method::POST, path, &headers, b"{}").await;
+        let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+        let all = answer["repositories"].as_array().unwrap();
+        all.iter().map(|one| one["status"].clone()).collect()
+    }
+
     /// The names that a search finds.
     pub(crate) async fn names(&self) -> Vec<String> {
         let found = self.ok("package/search", 1, json!({})).await;

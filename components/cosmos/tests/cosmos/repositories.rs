@@ -329,6 +329,12 @@ async fn one_that_breaks_later_takes_nothing_down() {
         world.until("it is asked again", async || asked() > before + 4).await;
         assert_eq!(world.names().await, ["first", "other"]);
     }
+    // Whoever asks is told what is wrong with it.
+    let found = world.statuses().await;
+    assert_eq!(found[1], json!({"packages": 1, "checked": found[1]["checked"]}));
+    assert_eq!(found[0]["packages"], 1);
+    let error = found[0]["error"].as_str().unwrap();
+    assert_eq!(error, "package [first] release 1: version: is missing");
     // The copy on disk serves while it is away, also after a restart.
     world.restart().await;
     assert_eq!(world.names().await, ["first", "other"]);

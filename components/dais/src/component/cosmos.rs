@@ -2,7 +2,7 @@
 
 use super::{
     Logging,
-    flags::{COSMOS, Table, parsed, value},
+    flags::{COSMOS, Table, duration, parsed, size, value},
     until_signal,
 };
 use anyhow::{Context, bail};
@@ -48,6 +48,47 @@ const TABLE: Table<Config> = Table {
         }),
         value("port", "", "Port to listen on; 0 picks one. (7070)", |config, text| {
             config.service.port = parsed(text)?;
+            Ok(())
+        }),
+        value(
+            "gateway",
+            "",
+            "URL below whose /service/<id>/ services are reached.",
+            |config, text| {
+                config.service.gateway = Some(url(text)?);
+                Ok(())
+            },
+        ),
+        value(
+            "dcos_version",
+            "",
+            "Release of DC/OS to ask repositories for. (2.1.1)",
+            |config, text| {
+                text.clone_into(&mut config.service.dcos_version);
+                Ok(())
+            },
+        ),
+        value(
+            "refresh_interval",
+            "",
+            "How often repositories are looked at. (1mins)",
+            |config, text| {
+                config.service.refresh = duration(text)?;
+                Ok(())
+            },
+        ),
+        value(
+            "fetch_timeout",
+            "",
+            "The most one fetch of a repository takes. (1mins)",
+            |config, text| {
+                config.service.fetch_timeout = duration(text)?;
+                Ok(())
+            },
+        ),
+        value("max_repository_size", "", "Largest repository document. (40MB)", |config, text| {
+            config.service.limits.document =
+                usize::try_from(size(text)?).map_err(|error| error.to_string())?;
             Ok(())
         }),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
