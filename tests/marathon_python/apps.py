@@ -221,6 +221,18 @@ def constraints(cluster):
     equal(len(cluster.running('/unique')), len(names))
 
 
+def public_agents(cluster):
+    """What names their role goes to them, and nothing else does."""
+    cluster.create('/private', instances=2)
+    cluster.create('/public', instances=2, accepted_resource_roles=['slave_public'],
+                   constraints=[MarathonConstraint('public_ip', 'LIKE', 'true')])
+
+    def agents(app_id):
+        return {task.slave_id for task in cluster.client.list_tasks(app_id)}
+    equal(len(agents('/public')), 1)
+    assert not agents('/public') & agents('/private')
+
+
 ALL = [
     create_list_and_filter,
     embeds,
@@ -233,4 +245,5 @@ ALL = [
     conflicts_and_force,
     rolling_upgrade,
     constraints,
+    public_agents,
 ]

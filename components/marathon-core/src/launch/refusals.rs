@@ -128,7 +128,8 @@ impl Refusals {
                 None => closest.push((reason, 1, refusal)),
             }
         }
-        closest.sort_by_key(|(reason, agents, _)| (std::cmp::Reverse(*agents), *reason));
+        // Of as many agents, those first that came further down the funnel.
+        closest.sort_by_key(|(reason, agents, _)| std::cmp::Reverse((*agents, *reason)));
         let top = |(reason, agents, refusal): (Reason, u32, &Refusal)| TopReason {
             reason,
             agents,
