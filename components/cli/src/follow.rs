@@ -130,19 +130,24 @@ impl Context {
                 lines.push(format!("  {app_id}: removed"));
                 continue;
             };
-            let version = some_text(&app, "/version");
-            if let (Some(version), Some(ours)) = (version, &deployment.version)
-                && version < ours.as_str()
+            // An app that is done has the version of its deployment; any other is somebody's
+            // change since then.
+            if let (Some(version), Some(ours)) = (some_text(&app, "/version"), &deployment.version)
+                && version != ours
             {
                 let failure = match some_text(&app, "/lastTaskFailure/message") {
                     Some(message) => format!("\n  last failure: {message}"),
                     None => String::new(),
                 };
                 bail!(
-                    "deployment {id} was taken back: {app_id} is as it was at {version}{failure}"
+                    "deployment {id} was taken back or replaced: {app_id} has version {version} \
+                     by now, not {ours}{failure}"
                 );
             }
             lines.push(format!("  {}", AppProgress::of(&app, None, None).line()));
+        }
+        if deployment.apps.len() > SHOWN_APPS {
+            lines.push(format!("  and {} more", deployment.apps.len() - SHOWN_APPS));
         }
         self.io.note(format!("Deployment {id} is complete"))?;
         for line in lines {
@@ -175,11 +180,12 @@ async fn look_until_over(
                     context.io.note(line)?;
                 }
             }
-            Err(error) => {
-                unanswered += 1;
-                if unanswered > PATIENCE {
-                    return Err(error);
+            Err(error) if unanswered == PATIENCE => return Err(error),
+            Err(_) => {
+                if unanswered == 0 {
+                    context.io.note("Marathon does not answer; asking again")?;
                 }
+                unanswered += 1;
             }
         }
         looks = looks.saturating_add(1);

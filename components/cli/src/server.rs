@@ -10,7 +10,8 @@ use http_body_util::Full;
 use http_kit::client::{Client, ClientError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::time::Instant;
 
 /// How often an answer may point elsewhere: to the leading master.
@@ -140,12 +141,12 @@ impl Server {
         if self.verbosity > 0 {
             let took = started.elapsed().as_millis();
             match &answer {
-                Ok(answer) => eprintln!("{method} {url}: {} in {took} ms", answer.status()),
-                Err(error) => eprintln!("{method} {url}: {error}"),
+                Ok(answer) => say(&format!("{method} {url}: {} in {took} ms", answer.status())),
+                Err(error) => say(&format!("{method} {url}: {error}")),
             }
         }
         if let (2.., Ok(answer)) = (self.verbosity, &answer) {
-            eprintln!("{}", printable(&String::from_utf8_lossy(answer.body())));
+            say(&String::from_utf8_lossy(answer.body()));
         }
         answer.map_err(|error| self.unreachable(&error))
     }
@@ -177,6 +178,11 @@ impl Server {
              `dais cluster setup <url>` or --url names another."
         )
     }
+}
+
+/// A line for whoever wants to know; nobody may be there.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
 /// Where an answer points, as a whole URL.

@@ -245,3 +245,35 @@ fn a_reader_that_has_enough_is_no_error() {
     assert!(output.status.success(), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn a_change_is_shown_before_it_is_made_and_can_be_taken_back() {
+    let cluster = cluster();
+    let marathon = Marathon(cluster.marathon().to_owned());
+    let file = cluster.folder.path().join("app.json");
+    let app = r#"{"id": "/a", "cmd": "sleep 1000", "cpus": 0.01, "mem": 16}"#;
+    std::fs::write(&file, app).unwrap();
+    let file = file.to_str().unwrap();
+    let plan = dais(&cluster, &["service", "plan", file]);
+    assert!(plan.starts_with("+ create app /a (instances: 1 started)\n"), "{plan}");
+    assert!(plan.contains("    + /cmd: \"sleep 1000\"\n"), "{plan}");
+    assert_eq!(http::get(&marathon.0, "/v2/apps//a").status, 404, "a plan deploys nothing");
+    dais(&cluster, &["marathon", "app", "add", "--wait", file]);
+
+    std::fs::write(file, app.replace("0.01", "99")).unwrap();
+    let plan = dais(&cluster, &["service", "plan", file]);
+    assert!(plan.contains("- /cpus: 0.01\n    + /cpus: 99\n"), "{plan}");
+    assert!(plan.contains("replace the instances of /a"), "{plan}");
+    let mut waiting = command(&cluster, &["marathon", "app", "update", "--wait", "a", "cpus=99"]);
+    let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the deployment", || !marathon.deployments().is_empty());
+    let id = marathon.deployments()[0]["id"].as_str().unwrap().to_owned();
+    // Whoever waits has seen it before it is gone.
+    std::thread::sleep(Duration::from_secs(2));
+    dais(&cluster, &["marathon", "deployment", "rollback", "--wait", &id]);
+    let output = waiting.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(err.contains(&format!("deployment {id} was taken back or replaced")), "{err}");
+    assert_eq!(marathon.get("/v2/apps//a")["app"]["cpus"], 0.01);
+}

@@ -178,21 +178,26 @@ async fn items(
     folder: &Folder,
     attached_only: bool,
 ) -> anyhow::Result<Vec<Item>> {
-    let mut items = Vec::new();
+    let mut asked = Vec::new();
     for config in folder.all()? {
         let attached = folder.is_attached(&config, context.io.environment());
         if attached_only && !attached {
             continue;
         }
-        let version = version(&config, context.verbosity()).await;
-        items.push(Item { config, attached, version });
+        // All at once: those that are away take their time.
+        let version = tokio::spawn(version(config.clone(), context.verbosity()));
+        asked.push((config, attached, version));
+    }
+    let mut items = Vec::new();
+    for (config, attached, version) in asked {
+        items.push(Item { config, attached, version: version.await.ok().flatten() });
     }
     Ok(items)
 }
 
 /// What a cluster says it is, if it says anything.
-async fn version(config: &Config, verbosity: u8) -> Option<String> {
-    let cluster = endpoints::Cluster::configured(config).ok()?;
+async fn version(config: Config, verbosity: u8) -> Option<String> {
+    let cluster = endpoints::Cluster::configured(&config).ok()?;
     let client = client(LIST_TIMEOUT, cluster.any_certificate);
     let ask = async |url: &str, path: &str| {
         let server =

@@ -239,14 +239,31 @@ fn a_deployment_that_was_taken_back_is_a_failure() {
     let cluster = Scripted::start();
     let look = "GET /v2/apps?id=/web&embed=apps.taskStats%2Capps.lastTaskFailure";
     cluster.on("GET /v2/apps?id=/web", 200, apps());
-    let answer = json!({"version": "2021-01-01T00:00:00.000Z", "deploymentId": "d-1"});
-    cluster.on("PUT /v2/apps/web", 200, answer);
+    cluster.on("PUT /v2/apps/web", 200, deployment());
     cluster.on("GET /v2/deployments", 200, "[]");
+    // A rollback makes a version too.
     let app = json!({"apps": [{"id": "/web", "instances": 2, "tasksRunning": 2,
-        "version": "2020-01-01T00:00:00.000Z", "lastTaskFailure": {"message": "exited with 1"}}]});
+        "version": "2020-01-01T00:01:00.000Z", "lastTaskFailure": {"message": "exited with 1"}}]});
     cluster.on(look, 200, app);
     let err = cluster.run("marathon app update --wait web cmd=false").failed(1);
     assert!(err.contains("taken back") && err.contains("exited with 1"), "{err}");
+}
+
+#[test]
+fn a_marathon_that_is_away_for_a_moment_is_asked_again() {
+    let cluster = Scripted::start();
+    let look = "GET /v2/apps?id=/web&embed=apps.taskStats%2Capps.lastTaskFailure";
+    cluster.on("GET /v2/apps?id=/web", 200, apps()).on(look, 200, apps());
+    cluster.on("PUT /v2/apps/web", 200, deployment());
+    for _ in 0..3 {
+        cluster.on("GET /v2/deployments", 503, "");
+    }
+    cluster.on("GET /v2/deployments", 200, "[]");
+    let outcome = cluster.run("marathon app update --wait web cpus=1");
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let expected = "Marathon does not answer; asking again\nDeployment d-1 is complete\n  \
+                    /web: 2/2 ready\n";
+    assert_eq!(outcome.err, expected);
 }
 
 #[test]

@@ -210,8 +210,8 @@ impl List {
         if self.json {
             return Ok(context.io.json(answer.pointer("/apps").unwrap_or(&json!([])))?);
         }
-        let deployments = marathon.get("/v2/deployments").await?;
-        let queue = marathon.get("/v2/queue").await?;
+        let (deployments, queue) =
+            tokio::try_join!(marathon.get("/v2/deployments"), marathon.get("/v2/queue"))?;
         Ok(context.io.table(&app_table(apps, &deployments, &queue))?)
     }
 }

@@ -63,11 +63,7 @@ impl Deployments {
                     marathon.delete(&format!("/v2/deployments/{}", path(&deployment_id))).await?;
                 context.io.json(&answer)?;
                 match Deployment::of(&answer, &[]) {
-                    // The apps get their earlier versions, so this one's says nothing.
-                    Some(deployment) => {
-                        let deployment = Deployment { version: None, ..deployment };
-                        context.follow(marathon, deployment, wait).await
-                    }
+                    Some(deployment) => context.follow(marathon, deployment, wait).await,
                     None => Ok(()),
                 }
             }
