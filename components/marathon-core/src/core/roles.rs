@@ -67,6 +67,7 @@ impl Roles {
 
     /// Whatever was asked for last may not have been heard.
     pub(super) fn ask_all(&mut self) {
+        self.grown = self.all.len() > 1;
         for role in self.all.values_mut() {
             role.suppressed = false;
             role.asked = !role.wanting.is_empty();

@@ -143,7 +143,10 @@ impl Core {
         } else if delays && wanted {
             self.view.metrics.instances_failed += 1;
             self.back_off(&spec);
-            self.count_failure(instance.app(), &spec);
+            // What agents and offers do is no fault of the new version.
+            if !matches!(condition, Condition::Dropped | Condition::Gone) {
+                self.count_failure(instance.app(), &spec);
+            }
         } else if condition == Condition::Killed && wanted && status.healthy == Some(false) {
             // The executor gave up on it.
             self.back_off(&spec);
