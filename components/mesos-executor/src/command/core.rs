@@ -25,6 +25,8 @@ use std::time::Duration;
 const DEFAULT_GRACE: Duration = Duration::from_secs(3);
 /// How long the agent may take to acknowledge the last update.
 const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(60);
+/// The same after a shutdown: where it is the framework that ends, nobody acknowledges.
+const SHUTDOWN_ACKNOWLEDGEMENT: Duration = Duration::from_millis(250);
 /// What a shutdown leaves of its grace for the last update to get through.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(2);
 /// How often the agent hears of us, so that nothing between forgets the connection.
@@ -147,6 +149,7 @@ pub struct Core {
     unacknowledged: Vec<Update>,
     last: Option<TaskStatus>,
     give_up: Option<Duration>,
+    shutting_down: bool,
     done: bool,
 }
 
@@ -168,6 +171,7 @@ impl Core {
             unacknowledged: Vec::new(),
             last: None,
             give_up: None,
+            shutting_down: false,
             done: false,
         }
     }
@@ -370,7 +374,9 @@ impl Core {
         status.reason = reason.map(Into::into);
         status.healthy = unhealthy.then_some(false);
         self.forward(status, effects);
-        self.give_up = Some(now.mono + LAST_ACKNOWLEDGEMENT);
+        let patience =
+            if self.shutting_down { SHUTDOWN_ACKNOWLEDGEMENT } else { LAST_ACKNOWLEDGEMENT };
+        self.give_up = Some(now.mono + patience);
         if self.agent == (Agent::Away { retry: Duration::MAX }) {
             // Nobody is left to tell.
             self.exit(0, effects);
@@ -441,9 +447,12 @@ impl Core {
     }
 
     fn shutdown(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.shutting_down = true;
         match &self.task {
             None => self.exit(0, effects),
             Some(task) if task.ended => {
+                let until = now.mono + SHUTDOWN_ACKNOWLEDGEMENT;
+                self.give_up = Some(self.give_up.map_or(until, |known| known.min(until)));
                 if self.agent == (Agent::Away { retry: Duration::MAX }) {
                     self.exit(0, effects);
                 }
@@ -502,6 +511,9 @@ impl Core {
         self.tick_task(now, effects);
         self.tick_agent(now, effects);
         if self.give_up.is_some_and(|until| until <= now.mono) && !self.done {
+            if self.shutting_down {
+                return self.exit(0, effects);
+            }
             effects.push(Effect::Log("the agent never acknowledged the last update".into()));
             self.exit(1, effects);
         }

@@ -291,6 +291,16 @@ fn a_shutdown_leaves_time_for_the_last_update() {
 }
 
 #[test]
+fn after_a_shutdown_nobody_waits_long_for_an_acknowledgement() {
+    let mut rig = Rig::running(task());
+    rig.shutdown();
+    assert_eq!(ended(&mut rig, TERMINATED).len(), 1, "the end is told");
+    rig.now = rig.now.plus(Duration::from_millis(250));
+    assert_eq!(rig.core.deadline(), Some(rig.now.mono));
+    assert_eq!(rig.give(Input::Tick), [Effect::Exit(0)]);
+}
+
+#[test]
 fn without_an_acknowledgement_the_executor_gives_up() {
     let mut rig = Rig::running(task());
     rig.give(Input::Ended(Exit::Status(0)));
