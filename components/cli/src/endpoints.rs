@@ -10,11 +10,12 @@ use crate::config::{Config, Folder, keys};
 use crate::context::Globals;
 use crate::json::some_text;
 use crate::terminal::Environment;
-use anyhow::Context;
+use anyhow::{Context, bail};
+use http::Uri;
 use serde_json::Value;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 /// How long to wait for an answer unless told otherwise, as the dcos CLI.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(180);
@@ -69,7 +70,28 @@ impl Cluster {
             keys::MESOS => env.get("DAIS_MESOS_URL"),
             _ => None,
         })?;
+        cluster.check()?;
         Ok(cluster)
+    }
+
+    /// Names a URL that is none before anything is asked of it.
+    fn check(&self) -> anyhow::Result<()> {
+        let urls = [
+            ("the cluster's URL", &self.gateway),
+            (keys::MARATHON, &self.marathon),
+            (keys::COSMOS, &self.cosmos),
+            (keys::MESOS, &self.mesos),
+        ];
+        for (what, url) in urls {
+            let Some(url) = url else { continue };
+            let valid = url.parse::<Uri>().is_ok_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+            });
+            if !valid {
+                bail!("{what} is {url:?}; expected http://host:port or https://host:port");
+            }
+        }
+        Ok(())
     }
 
     fn base(env: &Environment, globals: &Globals) -> anyhow::Result<Cluster> {
@@ -93,13 +115,14 @@ impl Cluster {
     /// The cluster of a `dais up` in a folder.
     pub(crate) fn in_folder(folder: &Path) -> anyhow::Result<Cluster> {
         let path = folder.join("endpoints.json");
-        let bytes = fs::read(&path).with_context(|| {
-            format!(
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
                 "no cluster runs in {} and none is attached: `dais up` starts one on this \
                  machine, `dais cluster setup <url>` names another",
                 folder.display()
-            )
-        })?;
+            ),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
         let value: Value = serde_json::from_slice(&bytes)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let at = |pointer| some_text(&value, pointer).map(whole);
@@ -185,8 +208,9 @@ pub(crate) fn data_dir(env: &Environment) -> Option<PathBuf> {
 
 /// A URL with a scheme and without a slash at its end.
 pub(crate) fn whole(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
+    let url = url.trim();
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    url.trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
@@ -242,6 +266,11 @@ mod tests {
         let env = Environment::of([("DAIS_URL", "http://gate"), ("DCOS_TIMEOUT", "soon")]);
         let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
         assert!(error.contains("\"soon\"") && error.contains("1 or more"), "{error}");
+        for url in ["http://[bad", "ftp://gate", "http://"] {
+            let env = Environment::of([("DAIS_URL", url)]);
+            let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
+            assert!(error.contains("expected http://"), "{url}: {error}");
+        }
     }
 
     #[test]
