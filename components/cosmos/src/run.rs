@@ -73,7 +73,7 @@ pub async fn start(
     let cosmos =
         Arc::new(Cosmos { config, client, repositories, uninstalls, marathon, master, services });
     let join = tokio::spawn(async move {
-        let api = Arc::new(Api(cosmos));
+        let api = Arc::new(Api::new(cosmos));
         http_kit::serve(listener, api, ServeConfig::default(), shutdown.clone()).await;
         shutdown.cancel();
         let (kept, followed) = tokio::join!(keeper, follower);

@@ -1,10 +1,12 @@
 //! The API's outside: paths, media types, bodies, errors.
 
+mod metrics;
 mod negotiate;
 mod route;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -13,11 +15,13 @@ use http_kit::{Params, Reply, Request, Response, Service, gzip, respond};
 use serde_json::Value;
 use universe::{MediaType, Object, describe};
 
+use self::metrics::Counters;
 pub(crate) use self::negotiate::{Session, Types};
 use self::route::{Route, find};
 use crate::Cosmos;
 use crate::error::Failure;
 use crate::handlers::{self, Answer};
+use crate::repositories::Listed;
 
 /// The media type of every error.
 pub(crate) const ERROR: &str = "vnd.dcos.package.error";
@@ -25,30 +29,53 @@ pub(crate) const ERROR: &str = "vnd.dcos.package.error";
 const MAX_BODY: usize = 5 * 1024 * 1024;
 
 /// Answers requests.
-pub(crate) struct Api(pub(crate) Arc<Cosmos>);
+pub(crate) struct Api {
+    cosmos: Arc<Cosmos>,
+    counters: Arc<Counters>,
+}
+
+// === impl Api ===
+
+impl Api {
+    pub(crate) fn new(cosmos: Arc<Cosmos>) -> Api {
+        Api { cosmos, counters: Arc::new(Counters::new()) }
+    }
+}
 
 impl Service for Api {
     fn call(&self, request: Request, _: SocketAddr) -> Reply {
         let Some(found) = find(request.method(), request.uri().path()) else {
             return Reply::Now(respond::status(StatusCode::NOT_FOUND));
         };
-        let (route, prefix) = (found.route, found.prefix.to_owned());
-        let cosmos = Arc::clone(&self.0);
+        let (route, name, prefix) = (found.route, found.name, found.prefix.to_owned());
+        let (cosmos, counters) = (Arc::clone(&self.cosmos), Arc::clone(&self.counters));
         // What was asked for is done even when the client leaves: an install that stops half
         // way would leave nobody knowing.
         Reply::detached(async move {
-            let gzip = accepts_gzip(request.headers());
+            let (gzip, started) = (accepts_gzip(request.headers()), Instant::now());
             let response = match route {
                 Route::Resource => handlers::resource(&cosmos, request.into_parts().0.uri).await,
                 Route::Call(call) => answer(&cosmos, call, prefix, request).await,
+                Route::Metrics => metrics(&cosmos, &counters).await,
+                Route::Health => Ok(respond::json("{\"healthy\":true}")),
             };
             let response = response.unwrap_or_else(|failure| {
                 tracing::info!(kind = failure.kind, message = %failure.message, "refused");
                 error(&failure)
             });
+            counters.count(name, response.status(), started.elapsed());
             if gzip && gzip::applies(&response) { gzip::compress(response).await } else { response }
         })
     }
+}
+
+async fn metrics(cosmos: &Cosmos, counters: &Counters) -> Result<Response, Failure> {
+    let with_status = |listed: Listed| {
+        let status = cosmos.repositories.status(&listed.uri);
+        (listed, status)
+    };
+    let all: Vec<_> = cosmos.repositories.list().await?.into_iter().map(with_status).collect();
+    Ok(counters.answer(&all))
 }
 
 async fn answer(

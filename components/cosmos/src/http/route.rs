@@ -10,12 +10,16 @@ use crate::handlers::Call;
 pub(crate) enum Route {
     Call(Call),
     Resource,
+    Metrics,
+    Health,
 }
 
 /// A route, and what stood before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FoundRoute<'a> {
     pub(crate) route: Route,
+    /// What it is called, without what stood before it.
+    pub(crate) name: &'static str,
     /// Before `/package/...`; empty for calls elsewhere, whose prefix says nothing on packages.
     pub(crate) prefix: &'a str,
 }
@@ -36,24 +40,31 @@ const POSTED: [(&str, Call); 13] = [
     ("/service/update", Call::ServiceUpdate),
 ];
 
+const GOT: [(&str, Route); 4] = [
+    ("/package/resource", Route::Resource),
+    ("/capabilities", Route::Call(Call::Capabilities)),
+    ("/metrics", Route::Metrics),
+    ("/health", Route::Health),
+];
+
 /// The route of a path, if it has one. The end of the path decides.
 pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Option<FoundRoute<'a>> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    if *method == Method::GET {
-        let resource = path.strip_suffix("/package/resource");
-        let resource = resource.map(|prefix| FoundRoute { route: Route::Resource, prefix });
-        let capabilities = path.strip_suffix("/capabilities");
-        let call = Route::Call(Call::Capabilities);
-        return resource.or(capabilities.map(|_| FoundRoute { route: call, prefix: "" }));
+    let found = |name: &'static str, route: Route| {
+        let prefix = path.strip_suffix(name)?;
+        let prefix = if name.starts_with("/package/") { prefix } else { "" };
+        Some(FoundRoute { route, name, prefix })
+    };
+    match *method {
+        Method::GET => GOT.iter().find_map(|(name, route)| found(name, *route)),
+        Method::POST => POSTED.iter().find_map(|(name, call)| found(name, Route::Call(*call))),
+        _ => None,
     }
-    if *method != Method::POST {
-        return None;
-    }
-    POSTED.iter().find_map(|(end, call)| {
-        let prefix = path.strip_suffix(end)?;
-        let prefix = if end.starts_with("/package/") { prefix } else { "" };
-        Some(FoundRoute { route: Route::Call(*call), prefix })
-    })
+}
+
+/// What all routes are called.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    POSTED.iter().map(|(name, _)| *name).chain(GOT.iter().map(|(name, _)| *name))
 }
 
 #[cfg(test)]
@@ -76,6 +87,7 @@ mod tests {
         assert_eq!(post("/"), None);
         assert!(find(&Method::GET, "/capabilities").is_some());
         assert!(find(&Method::GET, "/package/resource").is_some());
+        assert!(find(&Method::GET, "/metrics").is_some());
         assert!(find(&Method::GET, "/package/list").is_none());
         assert!(find(&Method::PUT, "/package/list").is_none());
     }

@@ -184,7 +184,7 @@ async fn a_broken_repository_is_refused_and_says_why() {
         changed(package("bad", "1", 7), json!({"tags": ["a b"]})),
     ]);
     let world = World::with(&[], |config| {
-        config.fetch_timeout = Duration::from_millis(500);
+        config.fetch_timeout = Duration::from_secs(3);
         config.limits.document = 20_000;
     })
     .await;

@@ -102,3 +102,20 @@ async fn a_body_without_end_is_refused() {
     let answer = world.send(Method::POST, "/package/install", &headers, &body).await;
     assert_eq!(answer.status(), 413);
 }
+
+#[tokio::test]
+async fn metrics_count_what_was_asked() {
+    let world = World::start(&[(catalog::NAME, catalog::URI)]).await;
+    assert_eq!(world.send(Method::GET, "/health", &[], b"").await.status(), 200);
+    world.names().await;
+    world.refused("package/describe", json!({"packageName": "nothing"})).await;
+    let answer = world.send(Method::GET, "/metrics", &[], b"").await;
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    for line in [
+        "http_requests_total{path=\"/package/search\",class=\"2xx\"} 1",
+        "http_requests_total{path=\"/package/describe\",class=\"4xx\"} 1",
+        "cosmos_repository_broken{repository=\"Dais\"} 0",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
