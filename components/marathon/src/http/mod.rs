@@ -12,8 +12,6 @@ mod query;
 mod route;
 mod system;
 mod tasks;
-#[cfg(test)]
-mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
