@@ -10,6 +10,7 @@ use marathon_model::{
     app::{ContainerKind, HealthCheck, HealthProbe, NetworkMode, PortRef, ReadinessCheck},
 };
 use mesos_messages::time::Now;
+use proptest::prelude::*;
 use std::{collections::BTreeSet, sync::Arc};
 
 const WALL: u64 = 1_600_000_000;
@@ -292,6 +293,36 @@ fn no_address_is_a_failure_after_the_grace_period() {
     monitor.tick(at(106.0), &mut probes, &mut verdicts);
     assert_eq!((probes.len(), verdicts.as_slice()), (0, &[Verdict::Failed { check: 0 }][..]));
     assert_eq!(monitor.due(), Some(at(116.0).mono));
+}
+
+proptest! {
+    #[test]
+    fn the_count_of_failures_decides(
+        outcomes in prop::collection::vec(prop::bool::weighted(0.4), 1..60),
+        limit in 0u32..5,
+        grace in 0u64..60,
+    ) {
+        let check = HealthCheck { max_consecutive_failures: limit, grace_period_seconds: grace, ..http(None) };
+        let app = checked(vec![check]);
+        let mut monitor = monitor(&app);
+        let (mut failures, mut ever) = (0, false);
+        for good in outcomes {
+            let (due, verdicts) = round(&mut monitor, &status(if good { 200 } else { 500 }));
+            let killed = verdicts.iter().any(|one| matches!(one, Verdict::Kill { .. }));
+            if good {
+                (failures, ever) = (0, true);
+                prop_assert!(!killed);
+            } else if ever || due + 0.5 >= 100.0 + grace as f64 {
+                prop_assert_eq!(killed, limit > 0 && failures >= limit);
+                failures += 1;
+            } else {
+                prop_assert!(verdicts.is_empty());
+            }
+            let state = &monitor.states()[0];
+            prop_assert_eq!(state.consecutive_failures, failures);
+            prop_assert_eq!(state.alive, ever && failures == 0);
+        }
+    }
 }
 
 // === readiness ===

@@ -145,6 +145,7 @@ mod tests {
     use super::*;
     use crate::launch::testing::{app, constraint, instance, offer, remaining};
     use marathon_model::Timestamp;
+    use proptest::prelude::*;
 
     fn running(app: &App, number: u128, host: &str, rack: &str) -> Arc<Instance> {
         let spec = Arc::new(app.clone());
@@ -201,5 +202,35 @@ mod tests {
         assert_eq!(numbers(&victims(&app, &all, 5)), [5, 4, 3, 7, 2]);
         app.constraints.push(constraint("hostname", Operator::GroupBy, None));
         assert_eq!(victims(&app, &all, 6).len(), 6);
+    }
+
+    proptest! {
+        #[test]
+        fn as_many_as_asked_and_never_less_even(
+            racks in prop::collection::vec(0u8..4, 0..40),
+            count in 0usize..45,
+        ) {
+            let mut app = app();
+            app.constraints = vec![constraint("rack", Operator::GroupBy, Some("4"))];
+            let all: Vec<_> = racks
+                .iter()
+                .zip(1..)
+                .map(|(rack, number)| running(&app, number, "a", &format!("r{rack}")))
+                .collect();
+            let gone = numbers(&victims(&app, &all, count));
+            prop_assert_eq!(gone.len(), count.min(all.len()));
+            prop_assert_eq!(gone.iter().collect::<BTreeSet<_>>().len(), gone.len());
+            let sizes = |left: &dyn Fn(u64) -> bool| {
+                let mut sizes = BTreeMap::new();
+                for (rack, number) in racks.iter().zip(1u64..) {
+                    *sizes.entry(*rack).or_insert(0usize) += usize::from(left(number));
+                }
+                let (least, most) = (sizes.values().min(), sizes.values().max());
+                most.zip(least).map_or(0, |(most, least)| most - least)
+            };
+            let before = sizes(&|_| true);
+            let after = sizes(&|number| !gone.contains(&number));
+            prop_assert!(after <= before.max(1), "{} after {}", after, before);
+        }
     }
 }
