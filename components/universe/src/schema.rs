@@ -241,6 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn schemas_that_lead_to_themselves_end() {
+        for schema in [
+            json!({"$ref": "#"}),
+            json!({"allOf": [{"$ref": "#"}]}),
+            json!({"not": {"$ref": "#"}}),
+            json!({"anyOf": [{"$ref": "#/definitions/a"}], "definitions": {
+                "a": {"oneOf": [{"$ref": "#/definitions/b"}]}, "b": {"allOf": [{"$ref": "#/definitions/a"}]}}}),
+            json!({"dependencies": {"a": {"$ref": "#"}}}),
+        ] {
+            let _ = check(schema, json!({"a": {"a": {}}}));
+        }
+    }
+
+    #[test]
     fn hostile_patterns_end() {
         let schema = json!({"properties": {"a": {"pattern": "^(a+)+\\1$"}}});
         assert!(check(schema, json!({"a": "a".repeat(40) + "b"})).is_err());

@@ -1,9 +1,12 @@
 //! Installing, and showing what would be installed.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use universe::package::Definition;
-use universe::{Entry, MediaType, Object, Package, describe, marathon_app};
+use universe::{Entry, MediaType, Object, Package, describe};
 
+use super::rendering::rendered;
 use super::{Answer, custom, object};
 use crate::error::Failure;
 use crate::fields::{Decoded, Fields};
@@ -43,8 +46,8 @@ impl Install {
         })
     }
 
-    fn rendered(&self, uri: &str, package: &Package) -> Result<Option<Object>, Failure> {
-        Ok(marathon_app(package, uri, self.options.as_ref(), self.app_id.as_deref())?)
+    async fn rendered(&self, uri: &str, package: &Arc<Package>) -> Result<Option<Object>, Failure> {
+        rendered(package, uri, self.options.as_ref(), self.app_id.as_deref()).await
     }
 }
 
@@ -57,11 +60,11 @@ struct Installed {
     newer: Object,
 }
 
-pub(super) fn render(cosmos: &Cosmos, install: &Install) -> Result<Answer, Failure> {
+pub(super) async fn render(cosmos: &Cosmos, install: &Install) -> Result<Answer, Failure> {
     let collection = cosmos.repositories.collection();
     let entry = collection.package(&install.name, install.version.as_deref())?;
     let package = &entry.package;
-    match install.rendered(collection.uri(entry), package)? {
+    match install.rendered(collection.uri(entry), package).await? {
         Some(app) => Ok(Answer::Plain(object(json!({ "marathonJson": app })))),
         None => Err(Failure::template_not_found(package.name(), package.version())),
     }
@@ -117,7 +120,7 @@ async fn run(cosmos: &Cosmos, session: &Session, install: &Install) -> Result<In
         return forward(cosmos, session, install, id).await;
     }
     version::check(package, &cosmos.config.dcos_version)?;
-    let app_id = match install.rendered(collection.uri(entry), package)? {
+    let app_id = match install.rendered(collection.uri(entry), package).await? {
         None => None,
         Some(app) => {
             let created = cosmos.marathon.create(app, session.authorization.as_ref()).await;

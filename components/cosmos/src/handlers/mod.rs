@@ -3,6 +3,7 @@
 mod custom;
 mod install;
 mod packages;
+mod rendering;
 mod repositories;
 mod resource;
 mod services;
@@ -170,7 +171,7 @@ pub(crate) async fn run(
         Given::Install(install) => install::install(cosmos, session, install).await,
         Given::List(wanted) => packages::list(cosmos, session, &wanted).await,
         Given::ListVersions(name) => packages::list_versions(cosmos, &name),
-        Given::Render(install) => install::render(cosmos, &install),
+        Given::Render(install) => install::render(cosmos, &install).await,
         Given::RepositoryAdd(add) => repositories::add(cosmos, add).await,
         Given::RepositoryDelete(delete) => repositories::delete(cosmos, delete).await,
         Given::RepositoryList { status } => repositories::list(cosmos, status).await,

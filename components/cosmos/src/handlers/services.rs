@@ -1,10 +1,13 @@
 //! Services that were installed: what can become of them, and changing their options.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use universe::package::Definition;
 use universe::resource;
-use universe::{Manager, MediaType, Object, Package, marathon_app, options};
+use universe::{Manager, MediaType, Object, Package, options};
 
+use super::rendering::rendered;
 use super::{Answer, custom, object};
 use crate::Cosmos;
 use crate::clients::marathon::App;
@@ -63,8 +66,7 @@ impl Update {
     }
 }
 
-/// Who manages a service, and as what package. A manager that the client names is not told
-/// which package it is, as in the original, which then refuses.
+/// Who manages a service, and as what package: as the client says, else as the app's labels do.
 struct Managed {
     manager: String,
     name: String,
@@ -131,7 +133,7 @@ fn types(name: &str) -> (MediaType, MediaType) {
 
 /// The package that a service was made of.
 struct Origin {
-    package: Package,
+    package: Arc<Package>,
     uri: String,
     /// It came from the app's own labels.
     stored: bool,
@@ -140,7 +142,7 @@ struct Origin {
 fn package(cosmos: &Cosmos, app: &App) -> Result<Origin, Failure> {
     if let Some(package) = app.package() {
         let uri = app.package_source().unwrap_or_default().to_owned();
-        return Ok(Origin { package, uri, stored: true });
+        return Ok(Origin { package: Arc::new(package), uri, stored: true });
     }
     let (Some(name), Some(version)) = (app.package_name(), app.package_version()) else {
         let message = "The name and version of the service were not found in the labels";
@@ -149,7 +151,7 @@ fn package(cosmos: &Cosmos, app: &App) -> Result<Origin, Failure> {
     let collection = cosmos.repositories.collection();
     let entry = collection.package(name, Some(version))?;
     let uri = collection.uri(entry).to_owned();
-    Ok(Origin { package: Package::clone(&entry.package), uri, stored: false })
+    Ok(Origin { package: Arc::clone(&entry.package), uri, stored: false })
 }
 
 pub(super) async fn update(
@@ -169,7 +171,7 @@ pub(super) async fn update(
         return Err(Failure::version_upgrade(requested, package.version()));
     }
     let user = merged(app.options(), update.options, update.replace)?;
-    let rendered = marathon_app(&package, &uri, user.as_ref(), None)?;
+    let rendered = rendered(&package, &uri, user.as_ref(), None).await?;
     let rendered = rendered
         .ok_or_else(|| Failure::unhandled("This service does not have a marathon template"))?;
     if let Some(id) = rendered.get("id").and_then(Value::as_str).map(absolute)

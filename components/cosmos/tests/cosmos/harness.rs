@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use cluster_state::ClusterState;
+use cluster_state::{ClusterState, When};
 use cosmos::{Config, Running};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Response};
@@ -85,6 +85,17 @@ impl World {
         let state = Arc::clone(self.state.as_ref().unwrap());
         let running = cosmos::start(self.config.clone(), state, stop.clone()).await.unwrap();
         self.running = Some((running, stop));
+    }
+
+    /// Writes a key of the cluster's state.
+    pub(crate) async fn put(&self, key: &str, value: &str) {
+        let state = self.state.as_ref().unwrap();
+        state.put(key, Bytes::copy_from_slice(value.as_bytes()), When::Any).await.unwrap();
+    }
+
+    /// How many keys there are below `prefix`.
+    pub(crate) async fn keys(&self, prefix: &str) -> usize {
+        self.state.as_ref().unwrap().list(prefix).await.unwrap().len()
     }
 
     pub(crate) fn address(&self) -> String {

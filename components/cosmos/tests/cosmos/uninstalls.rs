@@ -206,6 +206,28 @@ async fn an_uninstall_that_marathon_refuses_never_began() {
 }
 
 #[tokio::test]
+async fn an_uninstall_cut_off_before_marathon_knew_never_began() {
+    let done = Arc::new(AtomicBool::new(true));
+    let service = sdk(&done).await;
+    let mut world = World::start(&[]).await;
+    installed_sdk(&world, &service).await;
+    world.stop().await;
+    // As it is written just before Marathon is told.
+    let pending = json!({"app_id": "/group/a", "frameworks": ["fw-1"], "deployment": null});
+    world.put("/cosmos/uninstalls/%2Fgroup%2Fa", &pending.to_string()).await;
+    world.restart().await;
+    world.until("it is forgotten", async || world.keys("/cosmos/uninstalls/").await == 0).await;
+    assert!(world.apps.app("/group/a").is_some());
+    assert!(service.seen().is_empty());
+    // Told already: it goes on.
+    world.stop().await;
+    world.put("/cosmos/uninstalls/%2Fgroup%2Fa", &pending.to_string()).await;
+    world.apps.kept().apps.get_mut("/group/a").unwrap()["env"] = json!({"SDK_UNINSTALL": "true"});
+    world.restart().await;
+    world.until("the app goes", async || world.apps.app("/group/a").is_none()).await;
+}
+
+#[tokio::test]
 async fn a_manager_uninstalls_its_packages() {
     let manager = Fake::start(|_| {
         Told::json(200, &json!({"results": [{"packageName": "managed", "appId": "/m"}]}))
