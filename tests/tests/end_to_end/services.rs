@@ -2,16 +2,21 @@
 //! that was interrupted goes on where it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::cluster::{Cluster, Running, binary, free_port};
+use crate::support::cluster::{Cluster, Running, Separate, binary, free_port};
 use crate::support::marathon::{Marathon, TaskProcess, sleeper, sleepers};
 use crate::support::{http, processes, wait_until};
 
-const SEED: u64 = 20_260_801;
+/// Other moments for kills: DAIS_TEST_SEED=<number>.
+fn seed() -> u64 {
+    let given = std::env::var("DAIS_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or(20_260_801)
+}
 
 /// Numbers that look random and are the same in every run.
 struct Random(u64);
@@ -26,6 +31,20 @@ impl Random {
 fn cluster() -> Cluster {
     let resources = "cpus:8;mem:4096;disk:4096;ports:[31000-31999]";
     Cluster::with_services(&["--agents", "1", "--public-agents", "0", "--resources", resources])
+}
+
+/// Marathon as a process of its own; returns when it answers.
+fn start_marathon(master: &str, folder: &Path, port: u16) -> (Running, Marathon) {
+    let mut command = Command::new(binary());
+    command.args(["run", "marathon", "--logging_level=info"]);
+    command.arg(format!("--master={master}")).arg(format!("--http_port={port}"));
+    command.arg(format!("--work_dir={}", folder.join("marathon").display()));
+    let running = Running::start(&mut command, folder.join("marathon.log"));
+    let address = format!("127.0.0.1:{port}");
+    wait_until("marathon", || {
+        http::try_get(&address, "/ping").is_some_and(|answer| answer.status == 200)
+    });
+    (running, Marathon(address))
 }
 
 /// An app whose upgrade takes several rounds: at most a fifth is replaced at once.
@@ -82,7 +101,7 @@ impl Watch {
 #[test]
 fn an_upgrade_goes_on_after_a_killed_cluster() {
     let mut cluster = cluster();
-    let (seconds, mut random) = (101_001, Random(SEED));
+    let (seconds, mut random) = (101_001, Random(seed()));
     let marathon = Marathon(cluster.marathon().to_owned());
     marathon.run(&twenty(seconds, "one"));
     let old = sleepers(cluster.folder.path(), seconds);
@@ -114,20 +133,9 @@ fn an_upgrade_goes_on_after_a_killed_cluster() {
 fn an_upgrade_goes_on_after_a_killed_marathon() {
     let resources = "cpus:8;mem:4096;disk:4096;ports:[31000-31999]";
     let cluster = Cluster::with(&["--public-agents", "0", "--resources", resources]);
-    let (seconds, mut random) = (101_002, Random(SEED + 1));
-    let port = free_port();
-    let start = || {
-        let mut command = Command::new(binary());
-        command.args(["run", "marathon", "--logging_level=info"]);
-        command.arg(format!("--master={}", cluster.master())).arg(format!("--http_port={port}"));
-        command.arg(format!("--work_dir={}", cluster.folder.path().join("marathon").display()));
-        let running = Running::start(&mut command, cluster.folder.path().join("marathon.log"));
-        let address = format!("127.0.0.1:{port}");
-        wait_until("marathon", || {
-            http::try_get(&address, "/ping").is_some_and(|answer| answer.status == 200)
-        });
-        (running, Marathon(address))
-    };
+    let (seconds, mut random) = (101_002, Random(seed() + 1));
+    let (port, folder) = (free_port(), cluster.folder.path().to_owned());
+    let start = || start_marathon(cluster.master(), &folder, port);
     let (mut process, marathon) = start();
     marathon.run(&twenty(seconds, "one"));
     let old = sleepers(cluster.folder.path(), seconds);
@@ -138,14 +146,14 @@ fn an_upgrade_goes_on_after_a_killed_marathon() {
         seen: old,
     };
     marathon.send("PUT", "/v2/apps/twenty", &twenty(seconds, "two"));
-    let mut kills = 0;
-    while watch.look().0 > 0 {
-        std::thread::sleep(std::time::Duration::from_millis(random.below(1500)));
+    for round in 0..4 {
+        let wanted = 1 + usize::try_from(round * 4 + random.below(3)).expect("a small number");
+        wait_until("some of the upgrade", || watch.look().1 >= wanted);
+        std::thread::sleep(std::time::Duration::from_millis(random.below(200)));
         process.kill();
-        kills += usize::from(watch.look().0 > 0);
+        assert!(watch.look().0 > 0, "the upgrade was over before the kill");
         process = start().0;
     }
-    assert!(kills > 2, "only {kills} kills in the middle of it");
     wait_until("the end of the upgrade", || {
         watch.look();
         marathon.deployments().is_empty()
@@ -154,6 +162,33 @@ fn an_upgrade_goes_on_after_a_killed_marathon() {
     process.signal(Signal::SIGTERM);
     assert!(process.wait().success());
     assert_eq!(sleepers(cluster.folder.path(), seconds).len(), 20, "tasks outlive a stop");
+}
+
+#[test]
+fn master_and_agent_may_be_killed_under_running_services() {
+    let mut cluster = Separate::start();
+    let (seconds, folder) = (101_006, cluster.folder.path().to_owned());
+    let (mut process, marathon) = start_marathon(&cluster.master_address(), &folder, free_port());
+    marathon.run(&sleeper("/steady", 3, seconds));
+    let before = sleepers(&folder, seconds);
+    assert_eq!(before.len(), 3);
+    cluster.master.as_mut().expect("a master").kill();
+    cluster.start_master();
+    cluster.wait_for_agent();
+    marathon.send("PUT", "/v2/apps/steady?force=true", &json!({"instances": 5}));
+    marathon.wait_for("steady", 5);
+    cluster.agent.as_mut().expect("an agent").kill();
+    cluster.start_agent();
+    cluster.wait_for_agent();
+    marathon.send("PUT", "/v2/apps/steady?force=true", &json!({"instances": 6}));
+    marathon.wait_for("steady", 6);
+    for (id, task) in &before {
+        assert!(processes::still_runs(&task.process), "task {id} was killed");
+    }
+    marathon.send("DELETE", "/v2/apps/steady", &Value::Null);
+    wait_until("the end of all tasks", || sleepers(&folder, seconds).is_empty());
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait().success());
 }
 
 #[test]
