@@ -42,7 +42,6 @@ enum Command {
     /// Told by the environment: PORT0 (8000), HELLO_NAME, HELLO_VERSION, HELLO_LISTEN.
     HelloWorld,
     /// Run tasks from the command line, and look into them.
-    #[command(args_conflicts_with_subcommands = true)]
     Task(Task),
     #[command(flatten)]
     Client(cli::Command),

@@ -35,13 +35,11 @@ pub enum Command {
     #[command(subcommand)]
     Marathon(marathon::Marathon),
     /// Show the nodes of the cluster.
-    #[command(args_conflicts_with_subcommands = true)]
     Node(node::Node),
     /// Install and manage packages.
     #[command(subcommand)]
     Package(package::Package),
     /// Manage services: frameworks, and what they are made of.
-    #[command(args_conflicts_with_subcommands = true)]
     Service(service::Service),
 }
 
@@ -108,6 +106,14 @@ fn deprecated(context: &mut Context, what: &str, command: &str) -> anyhow::Resul
          Please use `dais {command} list`."
     );
     Ok(context.io.note(text)?)
+}
+
+/// Options of a deprecated list before another command are a mistake.
+fn no_list<T: Default + PartialEq>(list: &T, what: &str) -> anyhow::Result<()> {
+    if *list == T::default() {
+        return Ok(());
+    }
+    Err(failure::usage(format!("options of `dais {what} list` stand before another command")))
 }
 
 /// Everything that the commands make of a value, for the fuzzer.

@@ -24,7 +24,7 @@ enum NodeCommand {
     List(List),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 struct List {
     /// Print JSON.
     #[arg(long)]
@@ -50,8 +50,11 @@ struct Dns {
 impl Node {
     pub(super) async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         match self.command {
-            Some(NodeCommand::List(list)) => list.run(context).await,
-            Some(NodeCommand::Dns(dns)) => dns.run(context).await,
+            Some(NodeCommand::List(list)) => list.and(self.list).run(context).await,
+            Some(NodeCommand::Dns(dns)) => {
+                super::no_list(&self.list, "node")?;
+                dns.run(context).await
+            }
             None => {
                 super::deprecated(context, "nodes", "node")?;
                 self.list.run(context).await
@@ -63,6 +66,14 @@ impl Node {
 // === impl List ===
 
 impl List {
+    /// With the options that stood before the word.
+    fn and(mut self, before: List) -> List {
+        self.json |= before.json;
+        self.field.extend(before.field);
+        self.mesos_id = self.mesos_id.or(before.mesos_id);
+        self
+    }
+
     async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         let state = context.mesos()?.get("/master/state").await?;
         let mut nodes = nodes(&state);

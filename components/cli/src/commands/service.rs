@@ -34,7 +34,7 @@ enum ServiceCommand {
     Shutdown(Shutdown),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 struct List {
     /// Print JSON.
     #[arg(long)]
@@ -87,8 +87,11 @@ struct Shutdown {
 
 impl Service {
     pub(super) async fn run(self, context: &mut Context) -> anyhow::Result<()> {
+        if !matches!(self.command, None | Some(ServiceCommand::List(_))) {
+            super::no_list(&self.list, "service")?;
+        }
         match self.command {
-            Some(ServiceCommand::List(list)) => list.run(context).await,
+            Some(ServiceCommand::List(list)) => list.and(&self.list).run(context).await,
             Some(ServiceCommand::Log(log)) => log.run(context).await,
             Some(ServiceCommand::Plan(plan)) => plan.run(context).await,
             Some(ServiceCommand::Shutdown(shutdown)) => shutdown.run(context).await,
@@ -103,6 +106,16 @@ impl Service {
 // === impl List ===
 
 impl List {
+    /// With the options that stood before the word.
+    fn and(mut self, before: &List) -> List {
+        self.json |= before.json;
+        self.completed |= before.completed;
+        self.inactive |= before.inactive;
+        self.quiet |= before.quiet;
+        self.id_only |= before.id_only;
+        self
+    }
+
     async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         let state = context.mesos()?.get("/master/state").await?;
         let mut frameworks: Vec<&Value> = list(&state, "/frameworks").iter().collect();

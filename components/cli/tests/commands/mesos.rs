@@ -69,6 +69,14 @@ fn the_old_way_to_list_goes_on_with_a_word_of_warning() {
     assert_eq!(outcome.json()[0]["id"], "web.1");
     assert_eq!(cluster.run("node --json").json()[0]["id"], "S0");
     assert!(cluster.run("service").ok().contains("marathon"));
+    // Options may stand before the word too.
+    let outcome = cluster.run("task --json -v list web.2");
+    assert_eq!(outcome.err, "");
+    assert_eq!(outcome.json()[0]["id"], "web.2");
+    assert_eq!(cluster.run("node --json list").json()[0]["id"], "S0");
+    assert_eq!(cluster.run("service -q list").ok(), "marathon\n");
+    let err = cluster.run("task --json log web.1").failed(2);
+    assert!(err.contains("`dais task list`"), "{err}");
 }
 
 #[test]

@@ -111,6 +111,8 @@ const LINES: &[&str] = &[
     "package repo import repos.json",
     "completion bash",
     "-v node list",
+    "task -v list",
+    "node --url=http://10.0.0.1 list",
     "-vv task list --json",
     "--debug package list",
 ];

@@ -22,7 +22,6 @@ pub(crate) struct Dais {
 #[derive(Debug, Subcommand)]
 enum Top {
     /// Look into tasks.
-    #[command(args_conflicts_with_subcommands = true)]
     Task(Task),
     #[command(flatten)]
     Client(cli::Command),

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 /// Which tasks to list, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub struct List {
     /// A part of the tasks' ids, or a pattern with * and ?.
     filter: Option<String>,
@@ -33,6 +33,17 @@ pub struct List {
 // === impl List ===
 
 impl List {
+    /// With the options that stood before the word.
+    pub(super) fn and(mut self, before: List) -> List {
+        self.filter = self.filter.or(before.filter);
+        self.all |= before.all;
+        self.json |= before.json;
+        self.completed |= before.completed;
+        self.quiet |= before.quiet;
+        self.agent_id = self.agent_id.or(before.agent_id);
+        self
+    }
+
     pub(super) async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         if self.all && self.completed {
             return Err(usage("cannot accept both options --all and --completed"));

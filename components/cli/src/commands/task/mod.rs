@@ -31,9 +31,12 @@ pub(super) async fn run(
     list: List,
     context: &mut Context,
 ) -> anyhow::Result<()> {
+    if !matches!(command, None | Some(TaskCommand::List(_))) {
+        super::no_list(&list, "task")?;
+    }
     match command {
         Some(TaskCommand::Download(download)) => download.run(context).await,
-        Some(TaskCommand::List(list)) => list.run(context).await,
+        Some(TaskCommand::List(own)) => own.and(list).run(context).await,
         Some(TaskCommand::Log(log)) => log.run(context).await,
         Some(TaskCommand::Ls(ls)) => ls.run(context).await,
         None => {
