@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use cluster_state::{ClusterState, Entry};
-use marathon_core::{Instance, InstanceRecord, Recovered};
+use marathon_core::{Instance, InstanceRecord, Recovered, launch::Placement};
 use marathon_model::{
     App, PathId, Timestamp,
     group::{Group, Root},
@@ -235,6 +235,7 @@ fn restore(
     useless: &mut Vec<String>,
 ) -> Vec<Instance> {
     let mut instances = Vec::with_capacity(records.len());
+    let mut places = Places::new();
     for record in records {
         let id = record.id.app();
         let current = apps.get(&id);
@@ -243,7 +244,11 @@ fn restore(
             .or_else(|| old.get(&(id, record.version)))
             .or(current);
         match spec {
-            Some(spec) => instances.push(record.restore(spec.clone())),
+            Some(spec) => {
+                let mut instance = record.restore(spec.clone());
+                instance.placement = instance.placement.map(|place| shared(place, &mut places));
+                instances.push(instance);
+            }
             None => {
                 tracing::warn!(id = %record.id, "an instance of an app that is gone is left out");
                 useless.push(keys::instance(&record.id));
@@ -251,4 +256,17 @@ fn restore(
         }
     }
     instances
+}
+
+type Places = HashMap<String, Arc<Placement>>;
+
+/// The same place for all instances of an agent: it was read for each.
+fn shared(place: Arc<Placement>, places: &mut Places) -> Arc<Placement> {
+    match places.get(&place.agent_id) {
+        Some(known) if *known == place => known.clone(),
+        _ => {
+            places.insert(place.agent_id.clone(), place.clone());
+            place
+        }
+    }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cluster_state::{
     BoxFuture, ClusterState, Entry, Leader, Leadership, Op, StateError, Version, Watch, embedded,
 };
-use marathon_core::{Instance, Recovered, TaskFailure, Write};
+use marathon_core::{Instance, Recovered, TaskFailure, Write, launch::Placement};
 use marathon_model::{
     App, AppUpdate, Change, InstanceId, PathId, Plan, Settings, Timestamp,
     change::Applied,
@@ -345,6 +345,35 @@ async fn instances_keep_the_version_they_were_launched_with() {
     assert!(found.instances.is_empty());
     committer.commit(vec![root(16)]).await.unwrap();
     assert!(!fixture.keys().await.iter().any(|key| key.contains("/instances/")));
+}
+
+#[tokio::test]
+async fn instances_on_one_agent_share_what_is_known_of_it() {
+    let fixture = Fixture::new();
+    let (_, mut committer) = fixture.load().await;
+    let app = app("/a", 1);
+    let on = |number: u128, agent: &str| {
+        let placement = Placement {
+            agent_id: agent.into(),
+            host: "h".into(),
+            region: None,
+            zone: None,
+            attributes: Vec::new(),
+            role: "*".into(),
+        };
+        let placement = Some(Arc::new(placement));
+        Write::PutInstance(Arc::new(Instance { placement, ..(*instance(&app, number)).clone() }))
+    };
+    let mut writes = vec![Write::PutApp(app.clone())];
+    writes.extend([on(1, "S0"), on(2, "S1"), on(3, "S0")]);
+    committer.commit(writes).await.unwrap();
+    let (found, _) = fixture.load().await;
+    let of = |agent: &str| {
+        let places = found.instances.iter().filter_map(|instance| instance.placement.clone());
+        places.filter(|place| place.agent_id == agent).collect::<Vec<_>>()
+    };
+    assert_eq!((of("S0").len(), of("S1").len()), (2, 1));
+    assert!(of("S0").windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
 }
 
 #[tokio::test]
