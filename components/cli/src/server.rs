@@ -248,6 +248,13 @@ fn details(value: &Value) -> Vec<String> {
     for id in list(value, "/data/appIds") {
         lines.push(shown(id));
     }
+    // Why a repository or a rendered app is not what it should be, or is not there.
+    for reason in ["cause", "decodingErrorMessage", "parsingErrorMessage"] {
+        match text(value, &format!("/data/{reason}")) {
+            "" => {}
+            reason => lines.push(reason.to_owned()),
+        }
+    }
     for deployment in list(value, "/deployments") {
         lines.push(format!("deployment {}", text(deployment, "/id")));
     }
@@ -343,6 +350,13 @@ mod tests {
         assert_eq!(refused.kind.as_deref(), Some("JsonSchemaMismatch"));
         let expected = ["/service/name: instance type (integer) does not match"];
         assert_eq!(refused.details, expected);
+    }
+
+    #[test]
+    fn a_broken_repository_is_said_to_be_broken_how() {
+        let body = r#"{"type":"JsonDecodingError","message":"Unable to decode",
+            "data":{"typeName":"x","decodingErrorMessage":"package [a] release 1: tags: is missing"}}"#;
+        assert_eq!(refused(400, body).details, ["package [a] release 1: tags: is missing"]);
     }
 
     #[test]
