@@ -1,5 +1,7 @@
 //! Rules of the orchestrator, one by one, on a cluster made of numbers.
 
+mod calls;
+mod commands;
 mod deployments;
 mod foresee;
 mod instances;
