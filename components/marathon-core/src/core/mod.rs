@@ -49,6 +49,9 @@ use rustc_hash::FxHashMap;
 use std::{sync::Arc, time::Duration};
 use timers::{Timer, Timers};
 
+/// How often an app is looked at for one input; a few times are enough for all there is to do.
+const MAX_LOOKS: u32 = 1000;
+
 /// The orchestrator's whole state.
 #[derive(Debug)]
 pub struct Core {
@@ -61,6 +64,8 @@ pub struct Core {
     ids: Ids,
     timers: Timers,
     apps: FxHashMap<PathId, AppData>,
+    /// Inputs so far.
+    inputs: u64,
     /// Apps that are to be looked at after the input.
     dirty: Vec<PathId>,
     /// In the order of the view's.
@@ -103,6 +108,8 @@ struct AppData {
     /// What was told last about why instances wait.
     told: Vec<String>,
     dirty: bool,
+    /// The input that it was looked at for last, and how often.
+    looks: (u64, u32),
     /// An instance was lost: see whether one is missing.
     rescale: bool,
 }
@@ -123,6 +130,7 @@ impl Core {
             out: Effects::default(),
             timers: Timers::default(),
             apps: FxHashMap::default(),
+            inputs: 0,
             dirty: Vec::new(),
             deployments: Vec::new(),
             locks: FxHashMap::default(),
@@ -140,6 +148,7 @@ impl Core {
     /// One thing that happened.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Effects) {
         self.now = now;
+        self.inputs += 1;
         match input {
             Input::Tick => {}
             Input::Command(request, command) => self.command(request, command),
@@ -183,7 +192,7 @@ impl Core {
         while let Some(timer) = self.timers.pop(self.now.mono) {
             match timer {
                 Timer::Revive => self.roles.revive_timer = None,
-                Timer::Backoff(app) => self.mark(&app),
+                Timer::Backoff(app) | Timer::Look(app) => self.mark(&app),
                 Timer::Overdue(id, incarnation) => self.overdue(&id, incarnation),
                 Timer::Unreachable(id) => self.still_unreachable(&id),
                 Timer::KillRetry => self.retry_kills(),
@@ -216,6 +225,14 @@ impl Core {
     fn look_at(&mut self, app: &PathId) {
         let Some(data) = self.apps.get_mut(app) else { return };
         data.dirty = false;
+        let looks = if data.looks.0 == self.inputs { data.looks.1 + 1 } else { 0 };
+        data.looks = (self.inputs, looks);
+        if looks > MAX_LOOKS {
+            // Whatever goes round in a circle here may not take everything else with it.
+            return self
+                .timers
+                .set(self.now.mono + Duration::from_secs(1), Timer::Look(app.clone()));
+        }
         if self.locks.contains_key(app) {
             self.advance(app);
         } else if std::mem::take(&mut data.rescale) {

@@ -9,6 +9,8 @@ pub(super) enum Timer {
     Revive,
     /// The back-off of an app ends.
     Backoff(PathId),
+    /// An app is looked at again.
+    Look(PathId),
     /// A launch was heard of too little.
     Overdue(InstanceId, u64),
     /// An unreachable instance becomes inactive or is given up.
