@@ -32,6 +32,13 @@ impl Kills {
         self.queue.push_back(id);
     }
 
+    /// Asks again, if it was asked.
+    pub(super) fn resend(&mut self, id: &InstanceId) {
+        if self.sent.contains_key(id) {
+            self.again(id.clone());
+        }
+    }
+
     /// How many were asked to go and have not answered.
     pub(super) fn in_flight(&self) -> usize {
         self.sent.len()

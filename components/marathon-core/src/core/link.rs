@@ -1,12 +1,21 @@
 //! The connection to the master: registration, reconciliation, calls that failed.
 
 use super::{Core, Timer};
-use crate::{Call, Condition, EventKind, FailedCall, Write};
-use marathon_model::TaskId;
-use std::time::Duration;
+use crate::{Call, Condition, EventKind, FailedCall, Instance, Write};
+use marathon_model::{InstanceId, TaskId};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// Tasks in one call of explicit reconciliation.
 const CHUNK: usize = 5000;
+
+/// When, after a connection, what it left open is asked about again: agents come back one by one
+/// to a new master, and until then it has no answer.
+const ASK_AGAIN: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// What is known of the connection.
 #[derive(Debug)]
@@ -18,13 +27,23 @@ pub(super) struct Link {
     registered: bool,
     /// Only the latest series of reconciliations goes on.
     next_reconcile: Option<Duration>,
+    /// Launches and kills from before the connection, and when to ask about them.
+    open: Vec<InstanceId>,
+    ask_at: VecDeque<Duration>,
 }
 
 // === impl Link ===
 
 impl Link {
     pub(super) fn new(started: Duration) -> Self {
-        Self { started, region: None, registered: false, next_reconcile: None }
+        Self {
+            started,
+            region: None,
+            registered: false,
+            next_reconcile: None,
+            open: Vec::new(),
+            ask_at: VecDeque::new(),
+        }
     }
 }
 
@@ -46,6 +65,10 @@ impl Core {
         self.roles.subscribed();
         self.resend_kills();
         self.reconcile(self.config.reconcile_initial);
+        self.link.open =
+            self.with_tasks().filter(|one| is_open(one)).map(|one| one.id.clone()).collect();
+        self.link.ask_at = ASK_AGAIN.iter().map(|after| self.now.mono + *after).collect();
+        self.ask_later();
         let queued: Vec<_> = self.view.queued.iter().cloned().collect();
         for app in queued {
             self.refresh_queue(&app);
@@ -62,23 +85,58 @@ impl Core {
     /// Asks about every task that is known, then about all others.
     fn reconcile(&mut self, next: Duration) {
         let mut tasks = Vec::new();
-        for instance in self.view.apps.values().flat_map(|state| state.instances.values()) {
-            if !instance.launched() {
-                continue;
-            }
+        for instance in self.with_tasks() {
             let agent = instance.placement.as_ref().map(|placement| placement.agent_id.clone());
             tasks.push((instance.task_id().to_string(), agent));
-            if tasks.len() >= CHUNK {
-                self.out.calls.push(Call::Reconcile(std::mem::take(&mut tasks)));
-            }
         }
-        if !tasks.is_empty() {
-            self.out.calls.push(Call::Reconcile(tasks));
+        for chunk in tasks.chunks(CHUNK) {
+            self.out.calls.push(Call::Reconcile(chunk.to_vec()));
         }
         self.out.calls.push(Call::Reconcile(Vec::new()));
         let at = self.now.mono + next;
         self.link.next_reconcile = Some(at);
         self.timers.set(at, Timer::Reconcile);
+    }
+
+    fn with_tasks(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        let instances = self.view.apps.values().flat_map(|state| state.instances.values());
+        instances.filter(|instance| instance.launched())
+    }
+
+    fn ask_later(&mut self) {
+        if let Some(at) = self.link.ask_at.front()
+            && !self.link.open.is_empty()
+        {
+            self.timers.set(*at, Timer::AskAgain);
+        }
+    }
+
+    /// Asks again about what is still open.
+    pub(super) fn ask_again(&mut self) {
+        if self.link.ask_at.front().is_none_or(|at| *at > self.now.mono) {
+            return;
+        }
+        self.link.ask_at.pop_front();
+        if self.view.master.is_none() {
+            return;
+        }
+        let mut asked = Vec::new();
+        for id in std::mem::take(&mut self.link.open) {
+            let Some(instance) = self.view.instance(&id).filter(|one| is_open(one)) else {
+                continue;
+            };
+            if instance.killing {
+                self.kills.resend(&id);
+            } else {
+                let agent = instance.placement.as_ref().map(|placement| placement.agent_id.clone());
+                asked.push((instance.task_id().to_string(), agent));
+            }
+            self.link.open.push(id);
+        }
+        for chunk in asked.chunks(CHUNK) {
+            self.out.calls.push(Call::Reconcile(chunk.to_vec()));
+        }
+        self.ask_later();
     }
 
     pub(super) fn reconcile_again(&mut self) {
@@ -109,4 +167,9 @@ impl Core {
             FailedCall::Other => {}
         }
     }
+}
+
+/// Whether a launch or a kill of it may have got lost.
+fn is_open(instance: &Instance) -> bool {
+    instance.launched() && (instance.killing || instance.condition == Condition::Provisioned)
 }

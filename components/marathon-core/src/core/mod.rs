@@ -197,6 +197,7 @@ impl Core {
                 Timer::Unreachable(id) => self.still_unreachable(&id),
                 Timer::KillRetry => self.retry_kills(),
                 Timer::Reconcile => self.reconcile_again(),
+                Timer::AskAgain => self.ask_again(),
                 Timer::ScaleCheck => self.scale_check(),
                 Timer::Stalled(id) => self.check_progress(&id),
                 Timer::Queue(app) => self.show_queue(&app),

@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Unreachable(InstanceId),
     KillRetry,
     Reconcile,
+    /// What a new connection left open is asked about again.
+    AskAgain,
     ScaleCheck,
     /// A deployment may have made no progress.
     Stalled(Arc<str>),

@@ -1,9 +1,10 @@
 //! Single instances: failures, kills, agents out of reach, foreign tasks.
 
 use super::{app, path, running, with};
-use crate::{Condition, Done, Input, KillWhat};
+use crate::{Call, Command, Condition, Done, Effects, Input, KillWhat, RequestId};
 use mesos_messages::v1::TaskState;
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn a_failed_task_is_launched_again_under_the_same_instance() {
@@ -104,4 +105,29 @@ fn sick_instances_are_killed_and_replaced() {
     assert!(all.iter().any(|one| one.id == healthy[0].id && one.healthy == Some(true)));
     assert!(all.iter().any(|one| one.incarnation > 2), "{all:?}");
     assert!(world.told().contains(&"unhealthy_instance_kill_event"));
+}
+
+#[test]
+fn what_a_lost_connection_left_open_is_soon_asked_about_again() {
+    let mut world = running(&app("/a", 1));
+    let instance = world.instances("/a").remove(0);
+    let (task, mut now) = (instance.task_id().to_string(), world.now);
+    let framework_id = world.core.view().framework_id.unwrap().to_string();
+    let mut kills = |seconds: u64, input: Input| {
+        now = now.plus(Duration::from_secs(seconds));
+        let mut out = Effects::default();
+        world.core.handle(now, input, &mut out);
+        let kill = |call: &Call| matches!(call, Call::Kill { task: of, .. } if *of == task);
+        out.calls.iter().filter(|call| kill(call)).count()
+    };
+    let what = KillWhat::Ids(vec![instance.id.clone()]);
+    let kill = Command::Kill { what, scale: false, wipe: false, force: false };
+    assert_eq!(kills(0, Input::Command(RequestId(1000), kill)), 1);
+    let (master, region, zone) = ("m:5050".to_owned(), None, None);
+    assert_eq!(kills(1, Input::Disconnected), 0);
+    assert_eq!(kills(1, Input::Subscribed { framework_id, master, region, zone }), 1);
+    // The master may not know yet of the agents that come back to it.
+    let seconds = [1, 1, 2, 4];
+    assert_eq!(seconds.map(|seconds| kills(seconds, Input::Tick)), [1, 1, 1, 1]);
+    assert_eq!(kills(8, Input::Tick), 0, "from now on at the usual pace");
 }
