@@ -10,7 +10,7 @@ use crate::{EventKind, Goal, Write, launch};
 use marathon_model::{
     App, InstanceId, PathId, Timestamp,
     app::Operator,
-    plan::{Action, ActionKind},
+    plan::{Action, ActionKind, Plan},
 };
 use std::sync::Arc;
 
@@ -69,7 +69,9 @@ impl Core {
         let step = plan.steps.get(running.step);
         let Some((at, action)) = at.and_then(|at| Some((at, step?.actions.get(at)?))) else {
             // Before or after its turn the app is kept as it is.
-            if self.apps.get_mut(app).is_some_and(|data| std::mem::take(&mut data.rescale)) {
+            let step = running.step;
+            let lost = |data: &mut super::AppData| std::mem::take(&mut data.rescale);
+            if self.apps.get_mut(app).is_some_and(lost) && !is_to_come(&plan, step, app) {
                 self.rescale(app);
             }
             return;
@@ -297,4 +299,11 @@ impl Core {
         }
         self.timers.set(self.now.mono + self.config.scale_check_interval, Timer::ScaleCheck);
     }
+}
+
+/// Whether the app is new and its instances come with a later step.
+fn is_to_come(plan: &Plan, step: usize, app: &PathId) -> bool {
+    let new = plan.changed.get(app).is_some_and(|changed| changed.before.is_none());
+    let later = plan.steps.iter().skip(step + 1).flat_map(|step| &step.actions);
+    new && later.map(|action| &action.app.id).any(|id| id == app)
 }
