@@ -126,8 +126,10 @@ def failures_are_delayed(cluster):
 
     def delay():
         items = cluster.get('/v2/queue').json()['queue']
-        return items and items[0]['delay']['timeLeftSeconds'] > 10
-    wait('the delay', delay)
+        return items and items[0]['delay']['timeLeftSeconds'] > 10 and items[0]
+    reason = wait('the delay', delay)['pendingReasons'][0]
+    equal(reason['reason'], 'BackOff')
+    assert reason['message'].endswith('the last: ' + failure.message), reason
     before = failure.task_id
     client.reset_delay('/fails')
 

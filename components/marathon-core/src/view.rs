@@ -143,6 +143,17 @@ impl View {
     }
 }
 
+// === impl AppState ===
+
+impl AppState {
+    /// What was said about the last failure of this configuration of the app.
+    pub fn failure_of(&self, spec: &App) -> Option<&str> {
+        let last = self.last_failure.as_ref()?;
+        let counts = last.version >= spec.version_info.last_config_change_at;
+        (counts && !last.message.is_empty()).then_some(&last.message)
+    }
+}
+
 // === impl QueueItem ===
 
 impl QueueItem {

@@ -90,7 +90,7 @@ impl Core {
         });
         let since = data.waiting_since.unwrap_or_default();
         let offers = Arc::new(data.refusals.clone());
-        let reasons = self.reasons(app, backoff_until);
+        let reasons = self.reasons(app, &next.spec, backoff_until);
         let first = !self.view.queued.contains(app);
         if first {
             self.view.queued.insert(app.clone());
@@ -119,10 +119,12 @@ impl Core {
     }
 
     /// Why instances of an app wait, in words.
-    fn reasons(&self, app: &PathId, backoff_until: Option<Timestamp>) -> Vec<String> {
+    fn reasons(&self, app: &PathId, spec: &App, backoff_until: Option<Timestamp>) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Some(until) = backoff_until {
-            reasons.push(format!("back-off until {until}"));
+            let last = self.view.apps.get(app).and_then(|state| state.failure_of(spec));
+            let last = last.map(|message| format!(": {message}")).unwrap_or_default();
+            reasons.push(format!("back-off until {until}{last}"));
         }
         if self.view.master.is_none() {
             reasons.push("not connected to a Mesos master".to_owned());

@@ -68,8 +68,7 @@ impl Queue {
             json::list(object.key("lastUnusedOffers"), refusals, unused_offer);
         }
         app::spec(object.key("app"), &item.app);
-        let subscribed = self.view.master.is_some();
-        pending(object.key("pendingReasons"), item, subscribed, self.now);
+        pending(object.key("pendingReasons"), item, &self.view, self.now);
         object.end();
     }
 }
@@ -96,7 +95,7 @@ fn step(out: &mut Vec<u8>, step: FunnelStep) {
 }
 
 /// Ours: why instances wait, in words and numbers, what stops the most agents first.
-fn pending(out: &mut Vec<u8>, item: &QueueItem, subscribed: bool, now: Timestamp) {
+fn pending(out: &mut Vec<u8>, item: &QueueItem, view: &View, now: Timestamp) {
     let backoff = item.backoff_until.filter(|until| *until > now);
     let top = item.offers.top();
     let told = !top.is_empty() || backoff.is_some();
@@ -116,10 +115,12 @@ fn pending(out: &mut Vec<u8>, item: &QueueItem, subscribed: bool, now: Timestamp
         object.end();
     };
     if let Some(until) = backoff {
-        let message = format!("waits until {until} after failures");
+        let last = view.apps.get(&item.app.id).and_then(|state| state.failure_of(&item.app));
+        let last = last.map(|message| format!(", the last: {message}")).unwrap_or_default();
+        let message = format!("waits until {until} after failures{last}");
         reason("BackOff", &message, None, Some(until));
     }
-    if !subscribed {
+    if view.master.is_none() {
         reason("NotConnected", "there is no connection to a Mesos master", None, None);
     }
     for top in &top {
