@@ -202,8 +202,11 @@ fn services_come_back_after_ctrl_c() {
     assert!(processes::of_folder(cluster.folder.path()).is_empty());
     cluster.start_again();
     let marathon = Marathon(cluster.marathon().to_owned());
-    marathon.wait_for("back", 3);
-    assert_eq!(sleepers(cluster.folder.path(), seconds).len(), 3);
+    // The API goes on saying what it knew until the master has told that the tasks are gone.
+    wait_until("the tasks", || sleepers(cluster.folder.path(), seconds).len() == 3);
+    let told: Vec<String> = marathon.wait_for("back", 3).into_keys().collect();
+    let found: Vec<String> = sleepers(cluster.folder.path(), seconds).into_keys().collect();
+    assert_eq!(told, found);
     assert_eq!(marathon.get("/v2/apps/back")["app"]["instances"], 3);
 }
 
