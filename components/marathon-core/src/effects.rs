@@ -79,6 +79,9 @@ pub enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeId(pub u64);
 
+/// How long a probe may wait to be made; after that it is answered with `ProbeOutcome::NotMade`.
+pub const MAX_PROBE_WAIT: Duration = Duration::from_secs(5);
+
 /// A probe over the network that is to be made now. Each is answered by one `Input::Probed`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeRequest {

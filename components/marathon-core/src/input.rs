@@ -75,4 +75,6 @@ pub enum ProbeOutcome {
     Failed(String),
     /// No answer in time.
     TimedOut,
+    /// It was not made: says nothing about what was to be probed.
+    NotMade,
 }

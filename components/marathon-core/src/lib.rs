@@ -32,7 +32,7 @@ mod testing;
 pub use self::core::Core;
 pub use command::{Command, Done, KillWhat, Refusal, Reply};
 pub use config::Config;
-pub use effects::{Call, Effects, ProbeId, ProbeRequest, ProbeTarget, Write};
+pub use effects::{Call, Effects, MAX_PROBE_WAIT, ProbeId, ProbeRequest, ProbeTarget, Write};
 pub use event::{CurrentStep, Event, EventKind};
 pub use input::{FailedCall, Input, ProbeOutcome, RequestId};
 pub use instance::{

@@ -269,6 +269,7 @@ fn judge(check: &HealthCheck, outcome: &ProbeOutcome) -> Judgement {
         ProbeOutcome::TimedOut => {
             Judgement::Bad(format!("no answer within {} s", check.timeout_seconds))
         }
+        ProbeOutcome::NotMade => Judgement::Ignored,
     }
 }
 

@@ -112,6 +112,10 @@ impl Readiness {
                 let cause = format!("no answer within {} s", check.timeout_seconds);
                 self.failed(now, &check, &cause);
             }
+            ProbeOutcome::NotMade => {
+                self.phase = Phase::Waiting(now.mono.saturating_add(pause(&check)));
+                return false;
+            }
         }
         true
     }
@@ -129,7 +133,7 @@ impl Readiness {
     }
 
     fn note(&mut self, now: Now, check: &ReadinessCheck, ready: bool, response: ReadinessResponse) {
-        let next = now.mono.saturating_add(Duration::from_secs(check.interval_seconds.max(1)));
+        let next = now.mono.saturating_add(pause(check));
         self.phase = if ready { Phase::Ready } else { Phase::Waiting(next) };
         self.result = Some(ReadinessResult {
             name: check.name.clone(),
@@ -138,6 +142,10 @@ impl Readiness {
             last_response: check.preserve_last_response.then_some(response),
         });
     }
+}
+
+fn pause(check: &ReadinessCheck) -> Duration {
+    Duration::from_secs(check.interval_seconds.max(1))
 }
 
 fn cut(body: &str) -> &str {

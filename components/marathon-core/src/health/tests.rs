@@ -122,6 +122,19 @@ fn failures_before_the_first_success_are_ignored_during_the_grace_period() {
 }
 
 #[test]
+fn a_probe_that_was_not_made_says_nothing() {
+    let app = checked(vec![http(None)]);
+    let mut monitor = monitor(&app);
+    round(&mut monitor, &status(200));
+    let known = monitor.states().to_vec();
+    for _ in 0..5 {
+        let (_, verdicts) = round(&mut monitor, &ProbeOutcome::NotMade);
+        assert_eq!(verdicts, []);
+    }
+    assert_eq!(monitor.states(), known);
+}
+
+#[test]
 fn a_success_ends_the_grace_period() {
     let app = checked(vec![http(None)]);
     let mut monitor = monitor(&app);
