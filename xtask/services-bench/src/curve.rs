@@ -44,5 +44,6 @@ pub(crate) async fn run(state: &Path, apps: usize, each: usize) -> Result<Vec<Ro
         );
     }
     bench.read("all apps", "/v2/apps").await?;
-    bench.restart(&format!("{apps} apps, {} instances", apps * each), "").await
+    bench.restart(&format!("{apps} apps, {} instances", apps * each), "").await?;
+    Ok(bench.rows)
 }

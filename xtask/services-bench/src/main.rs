@@ -29,6 +29,9 @@ struct Arguments {
     /// Smaller sizes, for a quick look.
     #[arg(long)]
     quick: bool,
+    /// How many apps, instead of 10,000.
+    #[arg(long)]
+    apps: Option<usize>,
     /// 100,000 apps and 1,000,000 instances instead, as a curve.
     #[arg(long)]
     long: bool,
@@ -59,7 +62,8 @@ async fn main() -> Result<()> {
     let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
     let directory = tempfile::tempdir()?;
     if arguments.long {
-        let (apps, each) = if arguments.quick { (2_000, 10) } else { (100_000, 10) };
+        let apps = arguments.apps.unwrap_or(100_000);
+        let each = 10;
         let rows = curve::run(&directory.path().join("long"), apps, each).await?;
         table::print("at the end of the curve", &rows);
         return Ok(());
@@ -72,18 +76,19 @@ async fn main() -> Result<()> {
         table::print("(a) one app", &bench.rows);
     }
     if wanted(Part::Apps) {
-        let apps = if small { 500 } else { 10_000 };
+        let apps = arguments.apps.unwrap_or(if small { 500 } else { 10_000 });
         let mut bench = Bench::start(&directory.path().join("apps"), 1_000).await?;
         eprintln!("marathon is process {}", bench.service.pid());
         bench.many_apps(apps).await?;
         bench.read("one instance each", "/v2/apps").await?;
+        bench.restart(&format!("{apps} apps"), "1 s").await?;
         bench.fill(apps, 10).await?;
         bench.read("ten instances each", "/v2/apps").await?;
         bench.read("ten instances each", "/v2/apps?embed=apps.tasks").await?;
         bench.read("ten instances each", "/v2/tasks").await?;
         bench.read("ten instances each", "/v2/groups").await?;
-        let rows = bench.restart(&format!("{apps} apps"), "1 s").await?;
-        table::print("(b) many apps, simulated agents, over HTTP", &rows);
+        bench.restart(&format!("{apps} apps, ten instances each"), "").await?;
+        table::print("(b) many apps, simulated agents, over HTTP", &bench.rows);
     }
     if wanted(Part::Packages) {
         table::print("(c) packages, the whole Universe", &packages::run()?);

@@ -40,6 +40,23 @@ impl Service {
         Ok(pages * 4096)
     }
 
+    /// Seconds of processor time so far. On a machine that does other things too it says more
+    /// than the time that passed.
+    pub(crate) fn processor(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit_once(')').context("stat")?.1;
+        let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
+        let ticks: u32 = ticks.sum::<Result<u32, _>>()?;
+        Ok(f64::from(ticks) / 100.0)
+    }
+
+    /// As a crash would: nothing is said or written any more.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -47,8 +64,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

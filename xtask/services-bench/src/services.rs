@@ -109,6 +109,7 @@ impl Bench {
     }
 
     pub(crate) async fn many_apps(&mut self, count: usize) -> Result<()> {
+        let busy = self.service.processor()?;
         let times = self.post((0..count).map(|number| app(number, 1))).await?;
         let tenth = (times.len() / 10).max(1);
         let (first, last) = (&times[..tenth], &times[times.len() - tenth..]);
@@ -123,6 +124,8 @@ impl Bench {
         let slope = percentile(last, 0.99) / percentile(first, 0.99);
         self.rows.push(Row::new("the same, p99", format!("{slope:.2} times")));
         self.settled(count as u64).await?;
+        let busy = (self.service.processor()? - busy) / times.len() as f64;
+        self.rows.push(Row::new("processor time for each, until its instance runs", seconds(busy)));
         let resident = megabytes(self.service.resident()?);
         self.rows
             .push(Row::new(format!("resident with {count} apps, one instance each"), resident));
@@ -133,7 +136,7 @@ impl Bench {
     pub(crate) async fn fill(&mut self, apps: usize, each: usize) -> Result<()> {
         let updates: Vec<Value> =
             (0..apps).map(|n| json!({"id": app_id(n), "instances": each})).collect();
-        let started = Instant::now();
+        let (started, busy) = (Instant::now(), self.service.processor()?);
         self.client.expect("PUT", "/v2/apps", &Value::from(updates).to_string()).await?;
         let answered = started.elapsed().as_secs_f64();
         self.settled((apps * each) as u64).await?;
@@ -144,6 +147,8 @@ impl Bench {
             seconds(answered),
         ));
         self.rows.push(Row::new(format!("... until {total} instances run"), seconds(all)));
+        let busy = self.service.processor()? - busy;
+        self.rows.push(Row::new("... processor time of Marathon", seconds(busy)));
         let resident = megabytes(self.service.resident()?);
         self.rows.push(Row::new(format!("resident with {total} instances"), resident));
         Ok(())
@@ -169,7 +174,7 @@ impl Bench {
         app["id"] = json!("/one");
         self.client.expect("POST", "/v2/apps", &app.to_string()).await?;
         self.no_deployments().await?;
-        let started = Instant::now();
+        let (started, busy) = (Instant::now(), self.service.processor()?);
         let body = json!({"instances": instances}).to_string();
         self.client.expect("PUT", "/v2/apps//one", &body).await?;
         self.settled(before + instances as u64).await?;
@@ -181,14 +186,20 @@ impl Bench {
             )
             .target("2 s", took <= 2.0),
         );
+        let busy = self.service.processor()? - busy;
+        self.rows.push(Row::new("... processor time of Marathon", seconds(busy)));
+        let resident = megabytes(self.service.resident()?);
+        self.rows
+            .push(Row::new(format!("resident with {instances} instances of one app"), resident));
         Ok(())
     }
 
     /// Killed and started again on the same state.
-    pub(crate) async fn restart(mut self, what: &str, target: &'static str) -> Result<Vec<Row>> {
+    pub(crate) async fn restart(&mut self, what: &str, target: &'static str) -> Result<()> {
         let running = self.master.counts.running.load(Ordering::SeqCst);
         let launched = self.master.counts.launched.load(Ordering::SeqCst);
-        drop(self.service);
+        let subscribed = self.master.counts.subscribed.load(Ordering::SeqCst);
+        self.service.kill();
         let started = Instant::now();
         self.service = Service::start(&self.state, self.master.address)?;
         self.client = Client::connect(self.service.address).await?;
@@ -199,8 +210,10 @@ impl Bench {
             row = row.target(target, took <= 1.0);
         }
         self.rows.push(row);
+        let busy = seconds(self.service.processor()?);
+        self.rows.push(Row::new("... processor time of Marathon", busy));
         let counts = self.master.counts.clone();
-        wait("the subscription", || counts.subscribed.load(Ordering::SeqCst) >= 2).await?;
+        wait("the subscription", || counts.subscribed.load(Ordering::SeqCst) > subscribed).await?;
         let again = started.elapsed().as_secs_f64();
         self.rows.push(Row::new("... until it has subscribed again", seconds(again)));
         sleep(Duration::from_secs(2)).await;
@@ -210,7 +223,7 @@ impl Bench {
         let more = counts.launched.load(Ordering::SeqCst) - launched;
         let lost = format!("{} lost, {more} launched", running.saturating_sub(now));
         self.rows.push(Row::new("instances after the restart", lost));
-        Ok(self.rows)
+        Ok(())
     }
 }
 
