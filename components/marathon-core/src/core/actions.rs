@@ -163,7 +163,12 @@ impl Core {
             going: index.total(&[Class::Going]),
             resident: is_resident(app),
         };
-        let decision = decide(&tally, app.upgrade_strategy);
+        let mut decision = decide(&tally, app.upgrade_strategy);
+        let (unproven, until) = &data.unproven;
+        if !unproven.is_empty() && *until > self.now.mono {
+            // Who serves and who does not is not known yet.
+            (decision.kill_good, decision.surplus) = (0, 0);
+        }
         let old: Vec<Timestamp> =
             index.versions().into_iter().filter(|known| *known != version).collect();
         let selection = app.kill_selection;

@@ -9,6 +9,11 @@ use marathon_model::{InstanceId, PathId};
 use mesos_messages::v1::{TaskState, TaskStatus};
 use std::{sync::Arc, time::Duration};
 
+/// Longer intervals of health checks are not waited for after a start.
+const PROOF_LIMIT: Duration = Duration::from_secs(60);
+/// For the first probes to be made and answered.
+const PROOF_SLACK: Duration = Duration::from_secs(10);
+
 /// What watches one launch of an instance.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -39,7 +44,9 @@ impl Core {
         }
         let since = instance.started_at.map_or(self.now.mono, |at| self.mono_of(at));
         let task = instance.task_id();
-        let monitor = Monitor::new(&instance.spec, &task, target.clone(), since, &instance.health);
+        let now = self.now.mono;
+        let known = &instance.health;
+        let monitor = Monitor::new(&instance.spec, &task, target.clone(), since, now, known);
         let asked = !instance.ready && self.locks.contains_key(instance.app());
         let readiness =
             asked.then(|| Readiness::new(&instance.spec, &task, target, self.now.mono)).flatten();
@@ -54,6 +61,7 @@ impl Core {
 
     /// The task is over, or the instance is gone.
     pub(super) fn unwatch(&mut self, id: &InstanceId) {
+        self.proven(id);
         let Some(watch) = self.watches.remove(id) else { return };
         if watch.monitor.is_some() {
             self.view.metrics.health_monitored =
@@ -193,6 +201,9 @@ impl Core {
         let (states, healthy) = (monitor.states().to_vec(), monitor.healthy());
         if states != instance.health || healthy != instance.healthy {
             self.modify(id, |one| (one.health, one.healthy) = (states, healthy));
+            if healthy.is_some() {
+                self.proven(id);
+            }
         }
         for verdict in verdicts {
             self.verdict(&instance, verdict);
@@ -233,6 +244,30 @@ impl Core {
         self.back_off(&instance.spec);
         self.count_failure(instance.app(), &instance.spec);
         self.kill(&instance.id, instance.goal);
+    }
+
+    /// An instance of the last process is watched: how it fares is known after one round of probes.
+    pub(super) fn await_proof(&mut self, id: &InstanceId) {
+        let Some(instance) = self.instance(id).filter(|one| one.healthy.is_none()) else { return };
+        let checks = instance.spec.health_checks.iter();
+        let round =
+            checks.map(|check| check.interval_seconds.saturating_add(check.timeout_seconds));
+        let Some(round) = round.max() else { return };
+        let patience = Duration::from_secs(round).min(PROOF_LIMIT) + PROOF_SLACK;
+        let until = self.link.started + patience;
+        let data = self.apps.entry(instance.app().clone()).or_default();
+        data.unproven.0.insert(id.clone());
+        if data.unproven.1 < until {
+            data.unproven.1 = until;
+            self.timers.set(until, Timer::Look(instance.app().clone()));
+        }
+    }
+
+    /// Its health is known, or it does not matter any more.
+    pub(super) fn proven(&mut self, id: &InstanceId) {
+        if let Some(data) = self.apps.get_mut(&id.app()) {
+            data.unproven.0.remove(id);
+        }
     }
 
     /// Shows the last answer of a readiness check, and takes the instance for ready if it is.

@@ -45,12 +45,15 @@ use link::Link;
 use marathon_model::{App, InstanceId, PathId, Timestamp};
 use mesos_messages::time::Now;
 use roles::Roles;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::{sync::Arc, time::Duration};
 use timers::{Timer, Timers};
 
 /// How often an app is looked at for one input; a few times are enough for all there is to do.
 const MAX_LOOKS: u32 = 1000;
+/// Added to the monotonic clock, which begins anew with each process: so moments from before the
+/// start have a place on it.
+const BEFORE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The orchestrator's whole state.
 #[derive(Debug)]
@@ -112,6 +115,9 @@ struct AppData {
     looks: (u64, u32),
     /// An instance was lost: see whether one is missing.
     rescale: bool,
+    /// Those taken over from the last process whose health nobody has told yet, and until when
+    /// that is waited for.
+    unproven: (FxHashSet<InstanceId>, Duration),
 }
 
 // === impl Core ===
@@ -119,6 +125,7 @@ struct AppData {
 impl Core {
     /// Begins with what was stored.
     pub fn new(config: Config, recovered: Recovered, now: Now) -> Self {
+        let now = shifted(now);
         let mut core = Self {
             ids: Ids::new(config.seed),
             roles: Roles::new(&config.model.mesos_role),
@@ -147,7 +154,7 @@ impl Core {
 
     /// One thing that happened.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Effects) {
-        self.now = now;
+        self.now = shifted(now);
         self.inputs += 1;
         match input {
             Input::Tick => {}
@@ -175,7 +182,7 @@ impl Core {
 
     /// When it wants to be woken with a tick, on the clock of [`Now::mono`].
     pub fn deadline(&self) -> Option<Duration> {
-        self.timers.next()
+        self.timers.next().map(|at| at.saturating_sub(BEFORE))
     }
 
     /// What readers see now.
@@ -284,4 +291,8 @@ impl Core {
     fn mono_of(&self, at: Timestamp) -> Duration {
         self.now.mono.saturating_sub(self.now.wall.saturating_sub(at.wall()))
     }
+}
+
+fn shifted(now: Now) -> Now {
+    Now { mono: now.mono.saturating_add(BEFORE), ..now }
 }

@@ -49,7 +49,10 @@ impl Core {
             Condition::Provisioned | Condition::Staging => {
                 self.expect_launch(&id, incarnation, staged.unwrap_or(self.now.mono));
             }
-            Condition::Running => self.watch(&id),
+            Condition::Running => {
+                self.watch(&id);
+                self.await_proof(&id);
+            }
             Condition::Unreachable | Condition::UnreachableInactive => {
                 // Agents get the time to come back that follows a start.
                 let at = self.link.started + self.config.expunge_initial;

@@ -15,6 +15,8 @@ use std::{
 
 /// No instance waits longer than this for its first probe.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
+/// Over so long the first probes are spread of those that a new process takes over.
+const SPREAD: Duration = Duration::from_secs(15);
 /// An answer that is later than the probe's own timeout and this will not come at all.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -60,13 +62,20 @@ impl Monitor {
         task: &TaskId,
         target: Target,
         running_since: Duration,
+        now: Duration,
         known: &[HealthState],
     ) -> Option<Self> {
         if app.health_checks.is_empty() {
             return None;
         }
+        let due = |check: &HealthCheck| {
+            let first = running_since.saturating_add(first(check, task));
+            // Of those that have run for long, not all are asked at once.
+            let spread = interval(check).min(SPREAD).mul_f64(fraction(task));
+            first.max(now.saturating_add(spread))
+        };
         let checks = app.health_checks.iter().map(|check| Watched {
-            due: is_own(check).then(|| running_since.saturating_add(first(check, task))),
+            due: is_own(check).then(|| due(check)),
             round: 0,
             in_flight: false,
         });
@@ -320,9 +329,13 @@ fn allowance(check: &HealthCheck) -> Duration {
 /// From the start of the instance to its first probe: at most the interval or five seconds.
 /// Instances started together are spread over the second half of that, and stay so.
 fn first(check: &HealthCheck, task: &TaskId) -> Duration {
-    let latest = interval(check).min(FIRST_PROBE);
+    let half = interval(check).min(FIRST_PROBE) / 2;
+    half.saturating_add(half.mul_f64(fraction(task)))
+}
+
+/// At least 0 and less than 1, always the same for a task.
+fn fraction(task: &TaskId) -> f64 {
     let mut hasher = rustc_hash::FxHasher::default();
     task.hash(&mut hasher);
-    let half = latest / 2;
-    half.saturating_add(half.mul_f64((hasher.finish() >> 40) as f64 / f64::from(1u32 << 24)))
+    (hasher.finish() >> 40) as f64 / f64::from(1u32 << 24)
 }

@@ -52,7 +52,7 @@ fn checked(checks: Vec<HealthCheck>) -> Arc<App> {
 }
 
 fn monitor(app: &Arc<App>) -> Monitor {
-    Monitor::new(app, &task(app, 1), target(), at(100.0).mono, &[]).unwrap()
+    Monitor::new(app, &task(app, 1), target(), at(100.0).mono, at(100.0).mono, &[]).unwrap()
 }
 
 fn status(status: u16) -> ProbeOutcome {
@@ -97,7 +97,9 @@ fn the_first_probe_comes_soon_and_the_others_at_the_interval() {
 fn instances_started_together_are_not_probed_together() {
     let app = checked(vec![http(None)]);
     let dues: BTreeSet<Duration> = (0..100)
-        .map(|number| Monitor::new(&app, &task(&app, number), target(), at(0.0).mono, &[]))
+        .map(|number| {
+            Monitor::new(&app, &task(&app, number), target(), at(0.0).mono, at(0.0).mono, &[])
+        })
         .map(|monitor| monitor.unwrap().due().unwrap())
         .collect();
     assert!(dues.len() > 90, "{}", dues.len());
@@ -262,13 +264,16 @@ fn results_survive_a_restart_of_the_orchestrator() {
     let mut first = monitor(&app);
     round(&mut first, &status(200));
     let known: Vec<HealthState> = first.states().to_vec();
-    let again = Monitor::new(&app, &task(&app, 1), target(), at(100.0).mono, &known).unwrap();
+    let again =
+        Monitor::new(&app, &task(&app, 1), target(), at(100.0).mono, at(100.0).mono, &known)
+            .unwrap();
     assert_eq!(again.healthy(), Some(true));
     assert!(
         Monitor::new(
             &Arc::new(crate::launch::testing::app()),
             &task(&app, 1),
             target(),
+            Duration::ZERO,
             Duration::ZERO,
             &[]
         )

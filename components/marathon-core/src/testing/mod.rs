@@ -4,6 +4,7 @@ mod cluster;
 mod store;
 mod world;
 
+pub(crate) use cluster::{Fate, Task};
 pub(crate) use world::World;
 
 use marathon_model::{App, AppUpdate, PathId};

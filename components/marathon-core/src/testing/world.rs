@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) config: Config,
     /// Answers of tasks to probes go over these.
     pub(crate) now: Now,
+    /// When the process began: its clock counts from here.
+    born: Duration,
     store: Store,
     coming: BTreeMap<(Duration, u64), Coming>,
     /// Streams are in order: nothing arrives before what was sent earlier.
@@ -75,6 +77,7 @@ impl World {
             events: Vec::new(),
             config,
             now,
+            born: Duration::ZERO,
             store: Store::default(),
             coming: BTreeMap::new(),
             last_input: Duration::ZERO,
@@ -119,14 +122,20 @@ impl World {
         });
         self.config.seed = self.config.seed.wrapping_add(1);
         self.now = self.now.plus(Duration::from_secs(2));
-        self.core = Core::new(self.config.clone(), self.store.recovered(), self.now);
+        self.born = self.now.mono;
+        self.core = Core::new(self.config.clone(), self.store.recovered(), self.clock());
         self.connect();
+    }
+
+    /// What time it is for the process.
+    fn clock(&self) -> Now {
+        Now { mono: self.now.mono - self.born, ..self.now }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
         let before = self.check.map(|_| (self.core.view(), input.clone()));
         let mut effects = Effects::default();
-        self.core.handle(self.now, input, &mut effects);
+        self.core.handle(self.clock(), input, &mut effects);
         self.store.commit(std::mem::take(&mut effects.writes));
         if let (Some(check), Some((before, input))) = (self.check, before) {
             check(self, &before, &input, &effects);
@@ -206,7 +215,7 @@ impl World {
     /// Lets the next thing happen; false: nothing will by `until`.
     fn step(&mut self, until: Duration) -> bool {
         let coming = self.coming.keys().next().map(|(at, _)| *at);
-        let deadline = self.core.deadline();
+        let deadline = self.core.deadline().map(|at| at + self.born);
         let next = [coming, deadline].into_iter().flatten().min();
         let Some(next) = next.filter(|next| *next <= until) else {
             self.now = self.now.plus(until.saturating_sub(self.now.mono));

@@ -1,9 +1,12 @@
 //! Single instances: failures, kills, agents out of reach, foreign tasks.
 
 use super::{app, path, running, with};
-use crate::{Call, Command, Condition, Done, Effects, Input, KillWhat, RequestId};
+use crate::{
+    Call, Command, Condition, Done, Effects, Input, KillWhat, RequestId,
+    testing::{Fate, Task},
+};
 use mesos_messages::v1::TaskState;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -130,4 +133,45 @@ fn what_a_lost_connection_left_open_is_soon_asked_about_again() {
     let seconds = [1, 1, 2, 4];
     assert_eq!(seconds.map(|seconds| kills(seconds, Input::Tick)), [1, 1, 1, 1]);
     assert_eq!(kills(8, Input::Tick), 0, "from now on at the usual pace");
+}
+
+fn checked(json: Value, grace: u64, failures: u64) -> Value {
+    let check = json!([{
+        "protocol": "HTTP", "path": "/", "gracePeriodSeconds": grace, "intervalSeconds": 5,
+        "timeoutSeconds": 2, "maxConsecutiveFailures": failures
+    }]);
+    let ports = json!([{"port": 0, "name": "http"}]);
+    with(with(json, "healthChecks", check), "portDefinitions", ports)
+}
+
+#[test]
+fn the_grace_period_does_not_begin_anew_with_the_process() {
+    let mut world = running(&checked(app("/a", 1), 300, 2));
+    world.run(400);
+    let task = world.instances("/a")[0].task_id().to_string();
+    world.restart();
+    world.cluster.tasks.get_mut(&task).unwrap().fate = Fate::Sick;
+    assert!(world.until(60, |world| world.cluster.live().all(|(id, _)| *id != task)));
+}
+
+#[test]
+fn after_a_start_nobody_is_given_up_before_it_is_known_who_is_healthy() {
+    let strategy = json!({"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0.0});
+    let mut world = running(&with(checked(app("/a", 4), 5, 0), "upgradeStrategy", strategy));
+    // The oldest ones: they would go last.
+    let mut all = world.instances("/a");
+    all.sort_by_key(|one| one.started_at);
+    for one in all.iter().take(2) {
+        world.cluster.tasks.get_mut(&one.task_id().to_string()).unwrap().fate = Fate::Sick;
+    }
+    world.run(30);
+    world.restart();
+    world.put_app("/a", &json!({"cmd": "fine 2"}), false).unwrap();
+    let serves = |task: &Task| task.fate == Fate::Fine && task.state == TaskState::TaskRunning;
+    for _ in 0..200 {
+        world.run(1);
+        let healthy = world.cluster.live().filter(|(_, task)| serves(task)).count();
+        assert!(healthy >= 2, "{healthy}");
+    }
+    assert!(world.idle());
 }
