@@ -39,6 +39,7 @@ impl Core {
         let data = self.apps.entry(id.clone()).or_default();
         data.target = Some(action.app.clone()).filter(|_| action.kind != ActionKind::Stop);
         data.replacing = replaces.then_some(action.app.version);
+        data.held = None;
         match action.kind {
             ActionKind::Start | ActionKind::Restart => {
                 for check in &action.app.health_checks {
@@ -282,7 +283,13 @@ impl Core {
         let data = self.apps.entry(app.clone()).or_default();
         match data.target.clone() {
             Some(_) if data.replacing.is_some() => {}
-            Some(target) => self.balance(&target),
+            Some(target) => match data.held {
+                Some(held) => {
+                    let missing = held.saturating_sub(data.index.total(&PRESENT));
+                    self.schedule(&target, missing);
+                }
+                None => self.balance(&target),
+            },
             None => self.decommission(app),
         }
     }

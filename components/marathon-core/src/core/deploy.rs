@@ -1,6 +1,6 @@
 //! Deployments: their steps one after the other, the actions of a step side by side.
 
-use super::{Core, Timer};
+use super::{Core, Timer, index::PRESENT};
 use crate::{ActionState, CurrentStep, Deployment, EventKind, Write};
 use marathon_model::{
     PathId,
@@ -52,8 +52,13 @@ impl Core {
             let before = plan.changed.get(app).and_then(|changed| changed.before.clone());
             let data = self.apps.entry(app.clone()).or_default();
             // Until its turn comes, what fails is launched again as it was.
-            if before.is_some() {
-                data.target = before;
+            if let Some(before) = before {
+                let after = plan.changed.get(app).and_then(|changed| changed.after.as_ref());
+                let (old, new) = (before.instances, after.map_or(0, |after| after.instances));
+                let present = data.index.total(&PRESENT);
+                // It may be half done already, by a process or a deployment before.
+                data.held = Some(if old <= new { old } else { present.clamp(new, old) });
+                data.target = Some(before);
             }
             let state = super::instances::entry(&mut self.view.apps, app);
             Arc::make_mut(state).deployments = vec![id.clone()];
@@ -178,7 +183,7 @@ impl Core {
             }
             let target = self.view.root.app(app).cloned();
             let data = self.apps.entry(app.clone()).or_default();
-            (data.target, data.replacing) = (target, None);
+            (data.target, data.replacing, data.held) = (target, None, None);
             if let Some(state) = self.view.apps.get_mut(app) {
                 let state = Arc::make_mut(state);
                 state.deployments.clear();

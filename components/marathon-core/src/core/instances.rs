@@ -86,7 +86,9 @@ impl Core {
             Some(_) if replaced.is_some_and(|version| version != before.spec.version) => {
                 self.expunge(id, before.condition);
             }
-            Some(spec) => {
+            Some(target) => {
+                let held = self.apps.get(before.app()).is_some_and(|data| data.held.is_some());
+                let spec = if held { before.spec.clone() } else { target };
                 self.modify(id, |instance| {
                     instance.ready = spec.readiness_checks.is_empty();
                     instance.spec = spec;

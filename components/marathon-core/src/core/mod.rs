@@ -95,6 +95,9 @@ struct AppData {
     index: Index,
     /// What is launched; none: the app is gone.
     target: Option<Arc<App>>,
+    /// Locked by a deployment whose turn for it has not come: none are killed for their number,
+    /// and lost ones are replaced up to this one.
+    held: Option<u32>,
     /// The version that all others give way to, while that goes on.
     replacing: Option<Timestamp>,
     placed: Placed,

@@ -217,3 +217,44 @@ fn a_failed_scale_leaves_the_count_as_it_was() {
     assert_eq!(world.running("/a"), 2);
     assert_eq!(world.core.view().root.app(&path("/a")).unwrap().instances, 2);
 }
+
+#[test]
+fn a_restart_before_a_later_step_undoes_nothing_of_it() {
+    let check = json!([{
+        "protocol": "HTTP", "path": "/", "gracePeriodSeconds": 5, "intervalSeconds": 5,
+        "timeoutSeconds": 2
+    }]);
+    let ports = json!([{"port": 0, "name": "http"}]);
+    let group = |cmd: &str, instances: u32| {
+        let db = with(
+            with(app("db", 1), "healthChecks", check.clone()),
+            "portDefinitions",
+            ports.clone(),
+        );
+        let apps = [
+            with(db, "cmd", json!(cmd)),
+            with(app("web", instances), "dependencies", json!(["db"])),
+        ];
+        let update =
+            marathon_model::GroupUpdate::parse(&json!({"id": "/g", "apps": apps})).unwrap();
+        Change::UpdateGroup { id: path("/g"), update }
+    };
+    let mut world = World::new(1, 4, 4.0);
+    world.change(group("fine", 1)).unwrap();
+    assert!(world.until(120, World::idle));
+    // Two of them find no room: the deployment does not end.
+    world.change(group("fine 2", 20)).unwrap();
+    assert!(world.until(120, |world| world.running("/g/web") > 10));
+    let lost = world.instances("/g/web")[0].placement.clone().unwrap().agent_id.clone();
+    let there = |world: &World| {
+        let web = |id: &str| id.starts_with("g_web.");
+        world.cluster.live().filter(|(id, task)| web(id) && task.agent != lost).count()
+    };
+    let before = there(&world);
+    world.restart();
+    world.cut(&lost, false);
+    for _ in 0..30 {
+        world.run(1);
+        assert!(there(&world) >= before, "{} of {before}", there(&world));
+    }
+}
