@@ -160,6 +160,9 @@ pub struct InstanceRecord {
     pub healthy: Option<bool>,
     #[serde(default)]
     pub ready: bool,
+    /// Asked to end, whatever comes after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killing: bool,
 }
 
 // === impl Instance ===
@@ -233,6 +236,7 @@ impl Instance {
             ips: self.ips.clone(),
             healthy: self.healthy.filter(|_| !self.own_checks()),
             ready: self.ready,
+            killing: self.killing,
         }
     }
 }
@@ -258,7 +262,7 @@ impl InstanceRecord {
             health: Vec::new(),
             check: None,
             ready: self.ready,
-            killing: false,
+            killing: self.killing,
             spec,
         }
     }

@@ -130,12 +130,12 @@ impl Core {
 
     /// A probe of this instance is due.
     pub(super) fn probe_due(&mut self, id: &InstanceId) {
-        let now = self.now;
+        let (now, running) = (self.now, self.is_running(id));
         let Some(watch) = self.watches.get_mut(id) else { return };
         watch.timer = None;
         let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
         if let Some(monitor) = &mut watch.monitor {
-            monitor.tick(now, &mut probes, &mut verdicts);
+            monitor.tick(now, running, &mut probes, &mut verdicts);
         }
         if let Some(readiness) = &mut watch.readiness {
             readiness.tick(now, &mut probes);
@@ -158,13 +158,17 @@ impl Core {
         self.out.probes.push(ProbeRequest { id: request, target, timeout, body_limit });
     }
 
+    /// Whether failures of its checks mean anything.
+    fn is_running(&self, id: &InstanceId) -> bool {
+        self.view.instance(id).is_some_and(|one| {
+            one.condition == Condition::Running && one.goal == Goal::Running && !one.killing
+        })
+    }
+
     /// A probe has ended.
     pub(super) fn probed(&mut self, probe: ProbeId, outcome: &ProbeOutcome) {
         let Some((id, incarnation, key)) = self.probes.remove(&probe) else { return };
-        let now = self.now;
-        let running = self.instance(&id).is_some_and(|one| {
-            one.condition == Condition::Running && one.goal == Goal::Running && !one.killing
-        });
+        let (now, running) = (self.now, self.is_running(&id));
         let watch = self.watches.get_mut(&id).filter(|watch| watch.incarnation == incarnation);
         let Some(watch) = watch else { return };
         let mut verdicts = Vec::new();

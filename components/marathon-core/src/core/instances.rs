@@ -253,7 +253,8 @@ fn same_record(a: &Instance, b: &Instance) -> bool {
     let small = |one: &Instance| {
         let version = one.spec.version;
         let times = (one.since, one.active_since, one.staged_at, one.started_at);
-        (one.incarnation, version, one.goal, one.condition, times, one.mesos_state, one.ready)
+        let flags = (one.ready, one.killing);
+        (one.incarnation, version, one.goal, one.condition, times, one.mesos_state, flags)
     };
     small(a) == small(b)
         && a.host_ports == b.host_ports

@@ -75,6 +75,11 @@ impl Core {
         }
     }
 
+    /// It was asked to end by the process before.
+    pub(super) fn kill_again(&mut self, id: &InstanceId) {
+        self.kills.queue.push_back(id.clone());
+    }
+
     /// Sends what may be sent now.
     pub(super) fn send_kills(&mut self) {
         if self.view.master.is_none() {

@@ -43,10 +43,14 @@ impl Core {
         let (id, app) = (instance.id.clone(), instance.app().clone());
         let (condition, incarnation) = (instance.condition, instance.incarnation);
         self.roles.add(&instance.spec.role);
+        let killing = instance.killing && instance.launched();
         let staged = instance.staged_at.map(|at| self.mono_of(at));
         self.restore(&app, instance);
+        if killing {
+            self.kill_again(&id);
+        }
         match condition {
-            Condition::Provisioned | Condition::Staging => {
+            Condition::Provisioned | Condition::Staging | Condition::Starting => {
                 self.expect_launch(&id, incarnation, staged.unwrap_or(self.now.mono));
             }
             Condition::Running => {

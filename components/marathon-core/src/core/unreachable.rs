@@ -70,7 +70,7 @@ impl Core {
         };
         let patience = match instance.condition {
             Condition::Provisioned => self.config.launch_confirm_timeout,
-            Condition::Staging => self.config.launch_timeout,
+            Condition::Staging | Condition::Starting => self.config.launch_timeout,
             _ => return,
         };
         let staged = instance.staged_at.map_or(self.now.mono, |at| self.mono_of(at));

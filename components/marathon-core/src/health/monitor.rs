@@ -96,12 +96,18 @@ impl Monitor {
     }
 
     /// Starts the probes that are due. One that could not even be started, because there is no
-    /// address, has failed at once; hence the verdicts.
-    pub fn tick(&mut self, now: Now, probes: &mut Vec<Probe>, verdicts: &mut Vec<Verdict>) {
+    /// address, has failed at once, if the instance is `running`; hence the verdicts.
+    pub fn tick(
+        &mut self,
+        now: Now,
+        running: bool,
+        probes: &mut Vec<Probe>,
+        verdicts: &mut Vec<Verdict>,
+    ) {
         for at in 0..self.checks.len() {
             let due = self.checks.get(at).and_then(|check| check.due);
             if due.is_some_and(|due| due <= now.mono) {
-                self.probe(at, now, probes, verdicts);
+                self.probe(at, now, running, probes, verdicts);
             }
         }
     }
@@ -166,7 +172,14 @@ impl Monitor {
         known().all(|known| known == Some(true)).then_some(true)
     }
 
-    fn probe(&mut self, at: usize, now: Now, probes: &mut Vec<Probe>, verdicts: &mut Vec<Verdict>) {
+    fn probe(
+        &mut self,
+        at: usize,
+        now: Now,
+        running: bool,
+        probes: &mut Vec<Probe>,
+        verdicts: &mut Vec<Verdict>,
+    ) {
         let (Some(watched), Some(check)) =
             (self.checks.get_mut(at), self.app.health_checks.get(at))
         else {
@@ -175,7 +188,8 @@ impl Monitor {
         if watched.in_flight {
             watched.in_flight = false;
             watched.due = Some(now.mono.saturating_add(interval(check)));
-            return self.bad(at, now, "no answer".to_owned(), true, verdicts);
+            // Whoever makes the probes tells of each how it ended. Nothing was told.
+            return;
         }
         watched.round += 1;
         match self.target.health(&self.app, &check.probe) {
@@ -189,7 +203,7 @@ impl Monitor {
             }
             Err(cause) => {
                 watched.due = Some(now.mono.saturating_add(interval(check)));
-                self.bad(at, now, cause, true, verdicts);
+                self.bad(at, now, cause, running, verdicts);
             }
         }
     }

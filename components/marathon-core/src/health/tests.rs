@@ -64,7 +64,7 @@ fn status(status: u16) -> ProbeOutcome {
 fn round(monitor: &mut Monitor, outcome: &ProbeOutcome) -> (f64, Vec<Verdict>) {
     let due = monitor.due().unwrap().as_secs_f64();
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
-    monitor.tick(at(due), &mut probes, &mut verdicts);
+    monitor.tick(at(due), true, &mut probes, &mut verdicts);
     assert_eq!(probes.len(), 1, "{verdicts:?}");
     monitor.finish(at(due + 0.5), probes[0].key, outcome, true, &mut verdicts);
     (due, verdicts)
@@ -77,9 +77,9 @@ fn the_first_probe_comes_soon_and_the_others_at_the_interval() {
     let first = monitor.due().unwrap().as_secs_f64();
     assert!((102.5..=105.0).contains(&first), "{first}");
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
-    monitor.tick(at(first - 0.1), &mut probes, &mut verdicts);
+    monitor.tick(at(first - 0.1), true, &mut probes, &mut verdicts);
     assert!(probes.is_empty());
-    monitor.tick(at(first), &mut probes, &mut verdicts);
+    monitor.tick(at(first), true, &mut probes, &mut verdicts);
     let probe = probes.pop().unwrap();
     let (host, path) = ("10.0.0.1".to_owned(), "/health".to_owned());
     assert_eq!(probe.target, ProbeTarget::Http { https: false, host, port: 31_000, path });
@@ -198,13 +198,13 @@ fn all_checks_must_be_good() {
     let app = checked(vec![http(None), tcp]);
     let mut monitor = monitor(&app);
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
-    monitor.tick(at(130.0), &mut probes, &mut verdicts);
+    monitor.tick(at(130.0), true, &mut probes, &mut verdicts);
     assert_eq!(probes[1].target, ProbeTarget::Tcp { host: "10.0.0.1".to_owned(), port: 99 });
     monitor.finish(at(130.0), probes[0].key, &status(200), true, &mut verdicts);
     assert_eq!(monitor.healthy(), None);
     monitor.finish(at(130.0), probes[1].key, &ProbeOutcome::Connected, true, &mut verdicts);
     assert_eq!(monitor.healthy(), Some(true));
-    monitor.tick(at(140.0), &mut probes, &mut verdicts);
+    monitor.tick(at(140.0), true, &mut probes, &mut verdicts);
     monitor.finish(at(140.0), probes[3].key, &ProbeOutcome::TimedOut, true, &mut verdicts);
     assert_eq!(monitor.healthy(), Some(false));
 }
@@ -214,17 +214,31 @@ fn what_comes_late_or_twice_counts_for_nothing() {
     let app = checked(vec![http(None)]);
     let mut monitor = monitor(&app);
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
-    monitor.tick(at(130.0), &mut probes, &mut verdicts);
+    monitor.tick(at(130.0), true, &mut probes, &mut verdicts);
     let first = probes.pop().unwrap().key;
-    // No answer at all, not even that it took too long.
-    monitor.tick(at(143.0), &mut probes, &mut verdicts);
-    assert_eq!((probes.len(), verdicts.len()), (0, 1));
+    // No answer at all, not even that it took too long: that is nobody's fault.
+    monitor.tick(at(143.0), true, &mut probes, &mut verdicts);
+    assert_eq!((probes.len(), verdicts.len()), (0, 0));
     monitor.finish(at(144.0), first, &status(200), true, &mut verdicts);
-    assert_eq!(monitor.healthy(), Some(false));
+    assert_eq!(monitor.healthy(), None);
     round(&mut monitor, &status(200));
     assert_eq!(monitor.healthy(), Some(true));
     monitor.finish(at(200.0), first, &status(500), true, &mut verdicts);
     assert_eq!(monitor.healthy(), Some(true));
+}
+
+#[test]
+fn an_address_that_is_not_known_is_a_failure_of_running_instances_only() {
+    let app = checked(vec![http(None)]);
+    let mut monitor = monitor(&app);
+    monitor.set_target(Target { host_ports: Vec::new(), ..target() });
+    let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
+    for time in [130.0, 140.0, 150.0, 160.0] {
+        monitor.tick(at(time), false, &mut probes, &mut verdicts);
+    }
+    assert_eq!((probes.len(), verdicts.len(), monitor.healthy()), (0, 0, None));
+    monitor.tick(at(170.0), true, &mut probes, &mut verdicts);
+    assert_eq!((probes.len(), verdicts.len(), monitor.healthy()), (0, 1, Some(false)));
 }
 
 #[test]
@@ -234,7 +248,12 @@ fn an_instance_that_does_not_run_is_not_blamed() {
     round(&mut monitor, &status(200));
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
     for _ in 0..9 {
-        monitor.tick(Now { mono: monitor.due().unwrap(), ..at(0.0) }, &mut probes, &mut verdicts);
+        monitor.tick(
+            Now { mono: monitor.due().unwrap(), ..at(0.0) },
+            true,
+            &mut probes,
+            &mut verdicts,
+        );
         let key = probes.pop().unwrap().key;
         monitor.finish(at(150.0), key, &ProbeOutcome::TimedOut, false, &mut verdicts);
     }
@@ -308,7 +327,7 @@ fn no_address_is_a_failure_after_the_grace_period() {
     let app = checked(vec![HealthCheck { probe, grace_period_seconds: 0, ..http(None) }]);
     let mut monitor = monitor(&app);
     let (mut probes, mut verdicts) = (Vec::new(), Vec::new());
-    monitor.tick(at(106.0), &mut probes, &mut verdicts);
+    monitor.tick(at(106.0), true, &mut probes, &mut verdicts);
     assert_eq!((probes.len(), verdicts.as_slice()), (0, &[Verdict::Failed { check: 0 }][..]));
     assert_eq!(monitor.due(), Some(at(116.0).mono));
 }

@@ -175,3 +175,16 @@ fn after_a_start_nobody_is_given_up_before_it_is_known_who_is_healthy() {
     }
     assert!(world.idle());
 }
+
+#[test]
+fn a_kill_that_was_answered_outlives_the_process() {
+    let mut world = running(&app("/a", 1));
+    let id = world.instances("/a")[0].id.clone();
+    for round in 2..10 {
+        world.kill(KillWhat::Ids(vec![id.clone()]), false, false).unwrap();
+        world.restart();
+        world.run(60);
+        let all = world.instances("/a");
+        assert_eq!((all.len(), &all[0].id, all[0].incarnation), (1, &id, round));
+    }
+}
