@@ -86,6 +86,8 @@ pub const MAX_PROBE_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeRequest {
     pub id: ProbeId,
+    /// Whose it is: each app gets its turn.
+    pub app: PathId,
     pub target: ProbeTarget,
     pub timeout: Duration,
     /// Bytes of the answer's body that are wanted; 0: only the status.

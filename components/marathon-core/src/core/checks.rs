@@ -155,7 +155,8 @@ impl Core {
         let request = ProbeId(self.next_probe);
         self.probes.insert(request, (id.clone(), incarnation, probe.key));
         let Probe { target, timeout, body_limit, .. } = probe;
-        self.out.probes.push(ProbeRequest { id: request, target, timeout, body_limit });
+        let app = id.app();
+        self.out.probes.push(ProbeRequest { id: request, app, target, timeout, body_limit });
     }
 
     /// Whether failures of its checks mean anything.
