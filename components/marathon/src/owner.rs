@@ -31,7 +31,7 @@ const BATCH: usize = 256;
 const MAX_GATHERED: usize = 1 << 16;
 /// How many calls may wait for the master before none of its events are taken.
 const MAX_CALLS: usize = 1 << 16;
-/// How long a stop waits for the write in flight.
+/// How long the end of the process waits for the write in flight.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
 type Commit = Pin<Box<dyn Future<Output = (Box<Committer>, Result<(), StoreError>)> + Send>>;
@@ -140,12 +140,12 @@ impl Owner {
         let end = loop {
             self.settle(inbox);
             let end = match self.wait(inbox, stop).await {
-                Woken::Stop => Some(self.last_write(inbox).await),
-                Woken::Abdicate => Some(match self.last_write(inbox).await {
-                    End::Stopped => End::Abdicated,
-                    end => end,
-                }),
-                Woken::Written(_, Err(error)) => Some(End::Write(error)),
+                Woken::Stop => Some(End::Stopped),
+                Woken::Abdicate => Some(End::Abdicated),
+                Woken::Written(_, Err(error)) => {
+                    self.writing = None;
+                    Some(End::Write(error))
+                }
                 Woken::Written(committer, Ok(())) => {
                     self.written(inbox, committer);
                     None
@@ -174,6 +174,10 @@ impl Owner {
                 break end;
             }
         };
+        let end = match (self.last_write(inbox, stop).await, end) {
+            (Err(error), End::Stopped | End::Abdicated) => End::Write(error),
+            (_, end) => end,
+        };
         inbox.set_registered(false);
         self.give_up(&end);
         end
@@ -197,7 +201,11 @@ impl Owner {
             let (mut requests, mut events) = (Vec::new(), Vec::new());
             // In no fixed order: none of them may keep the others waiting.
             tokio::select! {
-                _ = inbox.requests.recv_many(&mut requests, BATCH) => Woken::Requests(requests),
+                count = inbox.requests.recv_many(&mut requests, BATCH) => match count {
+                    // Nobody can ask for anything any more.
+                    0 => Woken::Stop,
+                    _ => Woken::Requests(requests),
+                },
                 _ = notices.recv_many(&mut events, BATCH), if !slow => Woken::Notices(events),
                 input = probes.next() => Woken::Probed(Box::new(input)),
             }
@@ -305,16 +313,31 @@ impl Owner {
         self.probes.make(effects.probes);
     }
 
-    /// What is being written may as well be answered.
-    async fn last_write(&mut self, inbox: &Inbox) -> End {
-        if let Some(writing) = &mut self.writing {
-            match tokio::time::timeout(LAST_WRITE, writing.commit.as_mut()).await {
-                Ok((committer, Ok(()))) => self.written(inbox, committer),
-                Ok((_, Err(error))) => return End::Write(error),
-                Err(_) => tracing::warn!("the last write takes too long; leaving it"),
-            }
+    /// Waits for what is being written, however long that takes: the next life begins from what
+    /// is on disk, which nothing of this one may change any more. Only the end of the process
+    /// does not wait for ever.
+    async fn last_write(
+        &mut self,
+        inbox: &Inbox,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WRITE).await;
+        };
+        tokio::select! {
+            biased;
+            (committer, result) = writing.commit.as_mut() => match result {
+                Ok(()) => self.written(inbox, committer),
+                Err(error) => {
+                    self.writing = None;
+                    return Err(error);
+                }
+            },
+            () = patience => tracing::warn!("the last write takes too long; leaving it"),
         }
-        End::Stopped
+        Ok(())
     }
 
     fn give_up(&mut self, end: &End) {

@@ -220,3 +220,23 @@ async fn a_stop_answers_everybody() {
     world.end().await;
     assert!(matches!(create(&handle, "/late").await, Err(Refusal::Unavailable(_))));
 }
+
+#[tokio::test]
+async fn a_slow_write_ends_before_the_next_life_begins() {
+    let world = World::start(0).await;
+    let first = tokio::spawn({
+        let handle = world.handle.clone();
+        async move { create(&handle, "/first").await }
+    });
+    while world.state.writes.load(Ordering::Relaxed) < 1 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    world.handle.abdicate();
+    sleep(Duration::from_millis(100)).await;
+    world.state.permits.add_permits(ENOUGH);
+    // What is written is answered, and the next life knows of it.
+    first.await.unwrap().unwrap();
+    let again = world.created_at_last("/first").await;
+    assert!(matches!(again, Err(Refusal::Model(_))), "{again:?}");
+    world.end().await;
+}

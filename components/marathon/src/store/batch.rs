@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cluster_state::{ClusterState, Op, When, limits};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::{StoreError, keys};
 
@@ -106,22 +106,31 @@ async fn transact(state: &Arc<dyn ClusterState>, ops: Vec<Op>) -> Result<(), Sto
     Ok(())
 }
 
-/// Transactions in no order, so that they share flushes.
+/// Transactions in no order, so that they share flushes. Even after an error none of them is
+/// under way any more when this ends.
 async fn all(state: &Arc<dyn ClusterState>, chunks: Vec<Vec<Op>>) -> Result<(), StoreError> {
     let mut running = JoinSet::new();
+    let mut result = Ok(());
     for ops in chunks {
         if running.len() >= AT_ONCE
             && let Some(done) = running.join_next().await
         {
-            done??;
+            result = flat(done);
+        }
+        if result.is_err() {
+            break;
         }
         let state = state.clone();
         running.spawn(async move { transact(&state, ops).await });
     }
     while let Some(done) = running.join_next().await {
-        done??;
+        result = result.and(flat(done));
     }
-    Ok(())
+    result
+}
+
+fn flat(done: Result<Result<(), StoreError>, JoinError>) -> Result<(), StoreError> {
+    done?
 }
 
 fn ops(changes: impl IntoIterator<Item = (String, Option<Bytes>)>) -> Vec<Op> {
