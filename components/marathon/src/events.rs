@@ -6,6 +6,7 @@ use std::sync::{
 
 use marathon_core::Event;
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What happened together.
 pub type Batch = Arc<[Event]>;
@@ -24,12 +25,15 @@ pub struct Events {
 pub struct Subscription {
     batches: mpsc::Receiver<Batch>,
     waiting: Arc<AtomicUsize>,
+    cut: CancellationToken,
 }
 
 #[derive(Debug)]
 struct Subscriber {
     batches: mpsc::Sender<Batch>,
     waiting: Arc<AtomicUsize>,
+    /// Tells the reader that nothing more comes.
+    _cut: DropGuard,
 }
 
 // === impl Events ===
@@ -45,8 +49,10 @@ impl Events {
         // A batch has one event at least, so this many batches are enough.
         let (sender, batches) = mpsc::channel(self.limit + 1);
         let waiting = Arc::new(AtomicUsize::new(0));
-        self.lock().push(Subscriber { batches: sender, waiting: waiting.clone() });
-        Subscription { batches, waiting }
+        let cut = CancellationToken::new();
+        let (count, guard) = (waiting.clone(), cut.clone().drop_guard());
+        self.lock().push(Subscriber { batches: sender, waiting: count, _cut: guard });
+        Subscription { batches, waiting, cut }
     }
 
     /// Tells everybody; never waits.
@@ -90,6 +96,11 @@ impl Subscription {
         self.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
         Some(batch)
     }
+
+    /// Waits until it is cut off, or the service has stopped: also while nobody reads.
+    pub async fn cut_off(&self) {
+        self.cut.cancelled().await;
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +121,7 @@ mod tests {
         events.publish(vec![event()]);
         assert_eq!(reader.next().await.map(|batch| batch.len()), Some(1));
         assert_eq!(sleeper.next().await.map(|batch| batch.len()), Some(10));
+        sleeper.cut_off().await;
         assert!(sleeper.next().await.is_none(), "cut off");
     }
 }

@@ -21,6 +21,8 @@ use crate::{
 
 /// An empty line after so much silence: proxies and clients close what says nothing.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A client that takes nothing for so long does not read any more.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Pieces that wait for the connection. What waits longer waits in the subscription, whose
 /// limit cuts off who does not read.
 const PIECES: usize = 4;
@@ -103,10 +105,19 @@ impl Stream {
             };
             for piece in pieces {
                 self.numbers.stream_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                if self.pieces.send(piece).await.is_err() {
+                if !self.send(piece).await {
                     return;
                 }
             }
+        }
+    }
+
+    /// False when the client is gone, or is taken for gone.
+    async fn send(&self, piece: Bytes) -> bool {
+        tokio::select! {
+            biased;
+            sent = time::timeout(PATIENCE, self.pieces.send(piece)) => matches!(sent, Ok(Ok(()))),
+            () = self.events.cut_off() => false,
         }
     }
 
