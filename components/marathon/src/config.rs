@@ -10,6 +10,10 @@ use marathon_core::Config as CoreConfig;
 use marathon_model::settings::{AcceptedRoles, NewGroupEnforceRole};
 use serde_json::{Value, json};
 
+/// What no log may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden<T>(pub T);
+
 /// Flags of the service. Those that decide what an app may be, and how instances are launched,
 /// are in `core`.
 #[derive(Clone, Debug)]
@@ -23,7 +27,7 @@ pub struct Config {
     /// `--hostname`: where others reach it; by default the address it listens on.
     pub hostname: Option<String>,
     /// `--http_credentials`: user and password of every request.
-    pub http_credentials: Option<(String, String)>,
+    pub http_credentials: Option<Hidden<(String, String)>>,
     /// `--http_realm`.
     pub http_realm: String,
     /// `--http_compression`.
@@ -55,7 +59,7 @@ pub struct Config {
     /// `--mesos_authentication_principal`, shown to the master also without a secret.
     pub principal: Option<String>,
     /// `--mesos_authentication_secret` or the contents of `--mesos_authentication_secret_file`.
-    pub secret: Option<String>,
+    pub secret: Option<Hidden<String>>,
     /// `--max_concurrent_marathon_health_checks`.
     pub max_concurrent_health_checks: usize,
     /// `--zk_max_versions`: of each app.
@@ -88,6 +92,20 @@ pub struct Shown {
     pub zk_max_node_size: u64,
     pub zk_session_timeout: u64,
     pub zk_timeout: u64,
+}
+
+// === impl Hidden ===
+
+impl<T> std::fmt::Debug for Hidden<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<T> From<T> for Hidden<T> {
+    fn from(value: T) -> Self {
+        Self(value)
+    }
 }
 
 // === impl Config ===
@@ -245,4 +263,19 @@ fn millis(duration: Duration) -> u64 {
 
 fn sorted(features: &BTreeSet<String>) -> Vec<&String> {
     features.iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_not_printed() {
+        let config = Config {
+            http_credentials: Some(("ops".to_owned(), "s3cret".to_owned()).into()),
+            secret: Some("s3cret".to_owned().into()),
+            ..Config::default()
+        };
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
 }

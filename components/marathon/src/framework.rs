@@ -64,7 +64,7 @@ impl Framework {
             .principal
             .clone()
             .zip(config.secret.clone())
-            .map(|(principal, secret)| Credential { principal, secret });
+            .map(|(principal, secret)| Credential { principal, secret: secret.0 });
         let (client, notices) = mesos_scheduler::start(settings);
         Self { notices, calls: Calls::start(client, info) }
     }

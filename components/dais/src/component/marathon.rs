@@ -7,7 +7,7 @@ use super::{
 };
 use crate::user::current_user;
 use anyhow::{Context, bail};
-use marathon::Config as ServiceConfig;
+use marathon::{Config as ServiceConfig, config::Hidden};
 use marathon_core::launch::GpuBehaviour;
 use marathon_model::settings::{AcceptedRoles, NewGroupEnforceRole};
 use std::{collections::BTreeSet, fs, path::PathBuf, process::ExitCode, time::Duration};
@@ -96,14 +96,18 @@ fn gpu(text: &str) -> Result<GpuBehaviour, String> {
     }
 }
 
-fn credentials(text: &str) -> Result<(String, String), String> {
+fn credentials(text: &str) -> Result<Hidden<(String, String)>, String> {
     let (user, password) = text.split_once(':').ok_or("expected user:password")?;
-    Ok((user.to_owned(), password.to_owned()))
+    Ok(Hidden((user.to_owned(), password.to_owned())))
 }
 
-fn secret_file(path: &str) -> Result<String, String> {
+fn hidden(text: &str) -> Result<Hidden<String>, String> {
+    Ok(Hidden(text.to_owned()))
+}
+
+fn secret_file(path: &str) -> Result<Hidden<String>, String> {
     let secret = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-    Ok(secret.trim_end().to_owned())
+    Ok(Hidden(secret.trim_end().to_owned()))
 }
 
 /// Apps' own choice comes first; this is for those that make none.
@@ -205,7 +209,7 @@ const TABLE: Table<Config> = Table {
             "Principal shown to the master.",
             some!(principal, text),
         ),
-        value("mesos_authentication_secret", "", "And its secret.", some!(secret, text)),
+        value("mesos_authentication_secret", "", "And its secret.", some!(secret, hidden)),
         value(
             "mesos_authentication_secret_file",
             "",
@@ -296,7 +300,7 @@ const TABLE: Table<Config> = Table {
         value(
             "min_revive_offers_interval",
             "",
-            "Milliseconds between revives. (5000)",
+            "Milliseconds between repeated revives. (1000)",
             set!(core.min_revive_interval, millis),
         ),
         value(
