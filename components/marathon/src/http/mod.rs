@@ -86,6 +86,7 @@ impl Api {
         let info = handle.info();
         let mut authentication = Authentication::default();
         if let Some(pair) = info.config.http_credentials.clone() {
+            let pair = pair.0;
             let credentials: Credentials = std::iter::once(pair).collect();
             authentication = authentication.require(REALM, Arc::new(credentials));
         }
@@ -113,6 +114,8 @@ impl Api {
                 let text = format!("Too many concurrent requests! Allowed: {limit}.");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).response()
             }
+            // Browsers ask whether they may ask, and never say who they are then.
+            _ if request.method() == Method::OPTIONS => self.routed(request, peer, gzip).await,
             _ => match self.authentication.check(REALM, request.headers()) {
                 Ok(_) => self.routed(request, peer, gzip).await,
                 Err(_) => unauthorized(&config.http_realm),

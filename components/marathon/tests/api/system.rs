@@ -122,7 +122,7 @@ async fn bodies_are_read_whatever_their_type_is_called() {
 #[tokio::test]
 async fn options_of_the_api() {
     let config = Config {
-        http_credentials: Some(("ops".into(), "s3cret".into())),
+        http_credentials: Some(("ops".to_owned(), "s3cret".to_owned()).into()),
         access_control_allow_origin: vec!["http://a".into(), "http://b".into()],
         http_max_concurrent_requests: Some(0),
         ..Config::default()
@@ -132,7 +132,7 @@ async fn options_of_the_api() {
     assert_eq!(busy.expect(503)["message"], "Too many concurrent requests! Allowed: 0.");
     drop(api);
     let config = Config {
-        http_credentials: Some(("ops".into(), "s3cret".into())),
+        http_credentials: Some(("ops".to_owned(), "s3cret".to_owned()).into()),
         access_control_allow_origin: vec!["http://a".into(), "http://b".into()],
         ..Config::default()
     };
@@ -150,4 +150,9 @@ async fn options_of_the_api() {
     assert_eq!(answer.header("access-control-allow-headers"), "x-one, x-two");
     assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
     assert_eq!(answer.header("access-control-max-age"), "86400");
+    // A browser asks first, without credentials.
+    let request = api.request(Method::OPTIONS, "/v2/apps").header("origin", "http://b");
+    let answer = api.send(request.body(Full::default()).unwrap()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("access-control-allow-origin"), "http://b");
 }
