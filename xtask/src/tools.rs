@@ -1,6 +1,6 @@
 //! What the commands need beyond cargo, and how to get it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
@@ -64,17 +64,21 @@ impl Tools {
 
     /// What the packages of the catalog run, and the clients that use it.
     pub(crate) fn catalog_software(&self) -> Result<()> {
-        const PROGRAMS: [(&str, &str); 6] = [
+        const PROGRAMS: [(&str, &str); 7] = [
             ("nginx", "nginx-light"),
             ("redis-server", "redis-server"),
             ("redis-cli", "redis-tools"),
-            ("psql", "postgresql"),
+            ("initdb", "postgresql"),
+            ("psql", "postgresql-client"),
             ("docker-registry", "docker-registry"),
             ("skopeo", "skopeo"),
         ];
-        let absent = PROGRAMS.iter().filter(|(program, _)| {
-            !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
-        });
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = versions.map(|one| one.path().join("bin")).collect();
+        folders.extend(["/usr/bin", "/usr/sbin"].map(PathBuf::from));
+        let absent = PROGRAMS
+            .iter()
+            .filter(|(program, _)| !folders.iter().any(|folder| folder.join(program).exists()));
         let packages: Vec<&str> = absent.map(|(_, package)| *package).collect();
         if packages.is_empty() { Ok(()) } else { self.apt_install(&packages) }
     }

@@ -22,7 +22,10 @@ fn have(programs: &[&str]) -> bool {
 
 fn installed(program: &str) -> bool {
     let folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    folders.iter().any(|folder| Path::new(folder).join(program).exists())
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let of_postgresql = versions.map(|version| version.path().join("bin"));
+    let mut folders = folders.iter().map(std::path::PathBuf::from).chain(of_postgresql);
+    folders.any(|folder| folder.join(program).exists())
 }
 
 fn dais(cluster: &Cluster, arguments: &[&str]) -> String {
@@ -160,16 +163,17 @@ fn redis_keeps_a_value_over_its_own_death() {
 
 #[test]
 fn postgresql_answers_queries() {
-    if !have(&["psql"]) {
+    if !have(&["psql", "initdb"]) {
         return;
     }
     let cluster = cluster();
-    let options = json!({"postgresql": {"database": "shop"}});
+    let data = cluster.folder.path().join("database");
+    let options = json!({"postgresql": {"database": "shop"}, "storage": {"path": data}});
     let postgresql = Service::install(&cluster, "postgresql", &options);
     let password = std::fs::read_to_string(postgresql.sandbox().join("password"));
     let password = password.expect("the password of the superuser");
-    let port = postgresql.port();
     let query = |password: &str, text: &str| {
+        let port = postgresql.port();
         Command::new("psql")
             .args([
                 "-h",
@@ -195,6 +199,15 @@ fn postgresql_answers_queries() {
     let sum = query(password.trim(), "select sum(price) from goods");
     assert_eq!(String::from_utf8_lossy(&sum.stdout).trim(), "5", "{}", text(&sum));
     assert!(!query("guessed", "select 1").status.success(), "a wrong password is refused");
+
+    let before = postgresql.app()["tasks"][0]["id"].clone();
+    dais(&cluster, &["marathon", "task", "kill", before.as_str().expect("an id")]);
+    wait_until("another healthy instance", || {
+        let app = postgresql.app();
+        app["tasksHealthy"] == 1 && app["tasks"][0]["id"] != before
+    });
+    let sum = query(password.trim(), "select sum(price) from goods");
+    assert_eq!(String::from_utf8_lossy(&sum.stdout).trim(), "5", "{}", text(&sum));
     postgresql.uninstall();
 }
 
