@@ -1,13 +1,17 @@
 //! What readers see: persistent maps, cloned for nothing and shared with the core.
 
-use crate::{Instance, ReadinessResult, TaskFailure, launch::Refusals};
+use crate::{Condition, Goal, Instance, ReadinessResult, TaskFailure, launch::Refusals};
 use imbl::OrdMap;
 use marathon_model::{
     App, InstanceId, PathId, Timestamp,
     group::Root,
     plan::{ActionKind, Plan},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Everything that can be read, as of one moment.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +134,22 @@ impl View {
     /// What there is of an app.
     pub fn app(&self, id: &PathId) -> Option<&Arc<AppState>> {
         self.apps.get(id)
+    }
+
+    /// How many instances the apps of these have without them. Each counts once, and not at all
+    /// if it was asked to go before or has been replaced.
+    pub fn counts_without(&self, instances: &[Arc<Instance>]) -> BTreeMap<PathId, u32> {
+        let (mut counts, mut seen) = (BTreeMap::new(), BTreeSet::new());
+        for one in instances {
+            let counted =
+                one.goal == Goal::Running && one.condition != Condition::UnreachableInactive;
+            let Some(app) = self.root.app(one.app()).filter(|_| counted) else { continue };
+            if seen.insert(&one.id) {
+                let left = counts.entry(app.id.clone()).or_insert(app.instances);
+                *left = left.saturating_sub(1);
+            }
+        }
+        counts
     }
 
     /// An instance by its id.

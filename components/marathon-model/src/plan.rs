@@ -29,6 +29,8 @@ pub struct Plan {
     /// What the change did to each app: enough to take it back.
     pub changed: BTreeMap<PathId, Changed>,
     pub groups_changed: BTreeMap<PathId, GroupChanged>,
+    /// It takes back another one, and is not taken back for the failures of its instances.
+    pub rollback: bool,
     affected: BTreeSet<PathId>,
 }
 
@@ -112,6 +114,7 @@ pub fn plan(applied: &Applied, id: String) -> Plan {
         steps,
         changed: applied.changed.clone(),
         groups_changed: applied.groups_changed.clone(),
+        rollback: false,
         affected: applied.changed.keys().cloned().collect(),
     }
 }
@@ -148,7 +151,8 @@ impl Plan {
         changed: BTreeMap<PathId, Changed>,
     ) -> Self {
         let affected = changed.keys().cloned().collect();
-        Self { id, version, steps, changed, groups_changed: BTreeMap::new(), affected }
+        let groups_changed = BTreeMap::new();
+        Self { id, version, steps, changed, groups_changed, rollback: false, affected }
     }
 
     /// The apps it works on; another deployment of one of them is a conflict.

@@ -1,6 +1,7 @@
 //! How long an app that keeps failing waits, by the version of its configuration.
 
 use super::{Core, Timer};
+use crate::Instance;
 use marathon_model::{App, PathId, Timestamp};
 use smallvec::SmallVec;
 use std::time::Duration;
@@ -14,6 +15,8 @@ struct Backoff {
     config: Timestamp,
     /// The delay counts from here.
     reference: Duration,
+    /// The last failure that made it longer.
+    failed: Duration,
     delay: Duration,
     max: Duration,
 }
@@ -28,20 +31,26 @@ impl Backoffs {
         Some(found.reference + found.delay)
     }
 
-    /// A failure; returns when the next launch may be.
-    pub(super) fn failed(&mut self, spec: &App, now: Duration) -> Duration {
+    /// A launch of back then has failed; returns when the next one may be. What was launched
+    /// before the last failure is part of that one: many that fail together are one failure.
+    pub(super) fn failed(&mut self, spec: &App, launched: Duration, now: Duration) -> Duration {
         self.0.retain(|one| !one.over(now));
         let config = spec.version_info.last_config_change_at;
         let max = seconds(spec.max_launch_delay_seconds);
         match self.0.iter_mut().find(|one| one.config == config) {
+            Some(one) if launched < one.failed => {
+                one.reference = now;
+                now + one.delay
+            }
             Some(one) => {
                 let longer = seconds(one.delay.as_secs_f64() * spec.backoff_factor.max(1.0));
                 (one.delay, one.reference, one.max) = (longer.min(max), now, max);
+                one.failed = now;
                 now + one.delay
             }
             None => {
                 let delay = seconds(spec.backoff_seconds).min(max);
-                self.0.push(Backoff { config, reference: now, delay, max });
+                self.0.push(Backoff { config, reference: now, failed: now, delay, max });
                 now + delay
             }
         }
@@ -76,10 +85,11 @@ fn seconds(seconds: f64) -> Duration {
 // === impl Core ===
 
 impl Core {
-    pub(super) fn back_off(&mut self, spec: &App) {
-        let now = self.now.mono;
+    pub(super) fn back_off(&mut self, instance: &Instance) {
+        let (now, spec) = (self.now.mono, &instance.spec);
+        let launched = instance.staged_at.map_or(now, |at| self.mono_of(at));
         let data = self.apps.entry(spec.id.clone()).or_default();
-        let until = data.backoffs.failed(spec, now);
+        let until = data.backoffs.failed(spec, launched, now);
         self.timers.set(until, Timer::Backoff(spec.id.clone()));
     }
 
@@ -117,10 +127,10 @@ mod tests {
         let at = Duration::from_secs;
         let mut backoffs = Backoffs::default();
         assert_eq!(backoffs.until(&spec, at(0)), None);
-        assert_eq!(backoffs.failed(&spec, at(10)), at(11));
-        assert_eq!(backoffs.failed(&spec, at(11)), at(13));
-        assert_eq!(backoffs.failed(&spec, at(13)), at(17));
-        assert_eq!(backoffs.failed(&spec, at(17)), at(22));
+        assert_eq!(backoffs.failed(&spec, at(10), at(10)), at(11));
+        assert_eq!(backoffs.failed(&spec, at(11), at(11)), at(13));
+        assert_eq!(backoffs.failed(&spec, at(13), at(13)), at(17));
+        assert_eq!(backoffs.failed(&spec, at(17), at(17)), at(22));
         assert_eq!(backoffs.until(&spec, at(18)), Some(at(22)));
         backoffs.advance(&spec, at(20));
         assert_eq!(backoffs.until(&spec, at(20)), Some(at(25)));
@@ -129,6 +139,19 @@ mod tests {
         assert_eq!(backoffs.until(&spec, at(20)), None);
         spec.version_info.last_config_change_at = Timestamp(0);
         // Long after the last sign of life it is as if nothing had been.
-        assert_eq!(backoffs.failed(&spec, at(100)), at(101));
+        assert_eq!(backoffs.failed(&spec, at(100), at(100)), at(101));
+    }
+
+    #[test]
+    fn many_that_fail_together_are_one_failure() {
+        let mut spec = app("/a", 100);
+        (spec.backoff_seconds, spec.backoff_factor) = (1.0, 2.0);
+        let at = Duration::from_secs;
+        let mut backoffs = Backoffs::default();
+        for _ in 0..100 {
+            assert_eq!(backoffs.failed(&spec, at(5), at(10)), at(11));
+        }
+        assert_eq!(backoffs.failed(&spec, at(9), at(12)), at(13));
+        assert_eq!(backoffs.failed(&spec, at(11), at(13)), at(15));
     }
 }

@@ -246,7 +246,7 @@ impl Core {
         let mut status = TaskStatus::default();
         status.task_id.value = instance.task_id().to_string();
         self.failed(instance, TaskState::TaskKilled, &text, &status);
-        self.back_off(&instance.spec);
+        self.back_off(instance);
         self.count_failure(instance.app(), &instance.spec);
         self.kill(&instance.id, instance.goal);
     }

@@ -3,12 +3,12 @@
 use super::{Core, deploy::CANCELLED};
 use crate::{Command, Done, EventKind, Goal, Instance, KillWhat, Refusal, Reply, RequestId, Write};
 use marathon_model::{
-    App, ModelError, PathId,
+    App, InstanceId, ModelError, PathId,
     app::VolumeSource,
     change::{Applied, Change},
     plan::{Plan, plan},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 // === impl Core ===
 
@@ -53,7 +53,9 @@ impl Core {
     ) -> Result<Done, ModelError> {
         refuse_resident(&applied)?;
         let created = applied.created;
-        let plan = Arc::new(plan(&applied, self.ids.random()));
+        let mut plan = plan(&applied, self.ids.random());
+        plan.rollback = rollback;
+        let plan = Arc::new(plan);
         let conflicts = self.conflicts(&plan);
         if !conflicts.is_empty() && !force {
             return Err(ModelError::locked(conflicts.iter().map(ToString::to_string).collect()));
@@ -88,7 +90,7 @@ impl Core {
             self.event(EventKind::DeploymentSuccess { plan });
         } else {
             self.out.writes.push(Write::PutDeployment(plan.clone()));
-            self.begin(plan, rollback);
+            self.begin(plan);
         }
         Ok(Done::Deployment { id, version, app, created })
     }
@@ -138,12 +140,7 @@ impl Core {
             }
             return Ok(Done::Killed(chosen));
         }
-        let mut counts: BTreeMap<PathId, u32> = BTreeMap::new();
-        for instance in chosen.iter().filter(|one| one.goal == Goal::Running) {
-            let known = self.view.root.app(instance.app()).map_or(0, |app| app.instances);
-            let left = counts.entry(instance.app().clone()).or_insert(known);
-            *left = left.saturating_sub(1);
-        }
+        let counts = self.view.counts_without(&chosen);
         let done = self.change(&Change::ScaleApps(counts), force)?;
         for instance in &chosen {
             self.kill(&instance.id, Goal::Decommissioned);
@@ -170,7 +167,8 @@ impl Core {
             }
             KillWhat::Ids(ids) => {
                 let mut chosen = Vec::new();
-                for id in ids {
+                let mut seen: BTreeSet<&InstanceId> = BTreeSet::new();
+                for id in ids.iter().filter(|id| seen.insert(id)) {
                     let Some(instance) = self.view.instance(id) else { continue };
                     known(instance.app())?;
                     chosen.push(instance.clone());

@@ -44,8 +44,8 @@ impl Core {
     }
 
     /// Begins a deployment whose plan is stored.
-    pub(super) fn begin(&mut self, plan: Arc<Plan>, rollback: bool) {
-        let id: Arc<str> = plan.id.as_str().into();
+    pub(super) fn begin(&mut self, plan: Arc<Plan>) {
+        let (id, rollback): (Arc<str>, bool) = (plan.id.as_str().into(), plan.rollback);
         self.view.metrics.deployments_started += 1;
         for app in plan.affected() {
             self.locks.insert(app.clone(), id.clone());

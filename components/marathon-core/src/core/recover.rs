@@ -34,7 +34,7 @@ impl Core {
                     self.cancel(&id, super::deploy::CANCELLED);
                 }
             }
-            self.begin(plan, false);
+            self.begin(plan);
         }
         self.timers.set(self.now.mono + self.config.scale_check_initial, Timer::ScaleCheck);
     }

@@ -137,19 +137,22 @@ impl Core {
                 | Condition::Gone
                 | Condition::Finished
         );
+        // The offer was taken back while the launch was on its way.
+        let no_offer = status.reason.is_some() && status.reason() == Reason::InvalidOffers;
+        let delays = delays && !no_offer;
         let wanted = instance.goal == Goal::Running && !instance.killing;
         if draining {
             self.reset_backoff(instance.app());
         } else if delays && wanted {
             self.view.metrics.instances_failed += 1;
-            self.back_off(&spec);
+            self.back_off(instance);
             // What agents and offers do is no fault of the new version.
             if !matches!(condition, Condition::Dropped | Condition::Gone) {
                 self.count_failure(instance.app(), &spec);
             }
         } else if condition == Condition::Killed && wanted && status.healthy == Some(false) {
             // The executor gave up on it.
-            self.back_off(&spec);
+            self.back_off(instance);
             self.count_failure(instance.app(), &spec);
         }
         if instance.goal == Goal::Running {

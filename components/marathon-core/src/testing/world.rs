@@ -275,6 +275,11 @@ impl World {
         self.offer();
     }
 
+    /// Lets one thing happen.
+    pub(crate) fn step_once(&mut self) {
+        self.step(self.now.mono + Duration::from_secs(1));
+    }
+
     /// Lets time pass.
     pub(crate) fn run(&mut self, seconds: u64) {
         let until = self.now.mono + Duration::from_secs(seconds);

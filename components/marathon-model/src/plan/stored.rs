@@ -22,6 +22,8 @@ pub struct StoredPlan {
     apps: Vec<StoredChange>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     groups: Vec<StoredGroupChange>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rollback: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +97,7 @@ impl From<&Plan> for StoredPlan {
             steps: plan.steps.iter().map(|s| s.actions.iter().map(action).collect()).collect(),
             apps: apps.collect(),
             groups: groups.collect(),
+            rollback: plan.rollback,
         }
     }
 }
@@ -150,6 +153,7 @@ impl StoredPlan {
             affected: changed.keys().cloned().collect(),
             changed,
             groups_changed,
+            rollback: self.rollback,
         })
     }
 }

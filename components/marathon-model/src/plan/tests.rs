@@ -82,6 +82,9 @@ fn the_stored_form_is_small_and_complete() {
         Some(if version == before.version { before.clone() } else { after.clone() })
     });
     assert_eq!(shown(&read.unwrap()), "Restart /g/a");
+    let made = Plan { rollback: true, ..made };
+    let stored = StoredPlan::from_bytes(&StoredPlan::from(&made).to_bytes()).unwrap();
+    assert!(stored.resolve(|_, _| Some(after.clone())).unwrap().rollback);
     let missing = stored.resolve(|_, _| None).unwrap_err();
     let text = "app /g/a of the stored plan is not there in version 2020-09-13T12:26:40.001Z";
     assert_eq!(missing.to_string(), text);

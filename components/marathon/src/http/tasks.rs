@@ -1,6 +1,6 @@
 //! Tasks: listing them, killing them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use http::Method;
 use http_kit::{Response, respond};
@@ -107,13 +107,7 @@ impl Api {
         if !kill.scale {
             return Ok(killed(Done::Killed(victims)));
         }
-        let mut counts: BTreeMap<PathId, u32> = BTreeMap::new();
-        for victim in &victims {
-            let counted = victim.condition.active() && victim.condition != Condition::Killing;
-            let Some(app) = view.root.app(victim.app()).filter(|_| counted) else { continue };
-            let count = counts.entry(app.id.clone()).or_insert(app.instances);
-            *count = count.saturating_sub(1);
-        }
+        let counts = view.counts_without(&victims);
         match self.handle.command(Command::DryRun { change: Change::ScaleApps(counts) }).await? {
             Done::Impact(impact) => Ok(super::document(&impact)),
             other => Ok(killed(other)),

@@ -1,7 +1,7 @@
 //! Requests that are refused, and those that change nothing.
 
 use super::{app, path, running, with};
-use crate::{Command, Done, KillWhat, Refusal};
+use crate::{Command, Done, KillWhat, Refusal, testing::World};
 use marathon_model::{ModelError, change::Change};
 use serde_json::json;
 
@@ -95,4 +95,32 @@ fn a_kill_with_scale_waits_for_nobody_else() {
     let what = KillWhat::Ids(ids);
     let kill = Command::Kill { what, scale: true, wipe: false, force: true };
     assert!(matches!(world.command(kill), Ok(Done::Deployment { .. })));
+}
+
+#[test]
+fn a_kill_with_scale_counts_each_instance_once() {
+    let mut world = running(&app("/a", 3));
+    let id = world.instances("/a")[0].id.clone();
+    let ids = KillWhat::Ids(vec![id.clone(), id.clone(), id]);
+    world.kill(ids, true, false).unwrap();
+    assert!(world.until(60, World::idle));
+    assert_eq!((world.instances("/a").len(), world.running("/a")), (2, 2));
+}
+
+#[test]
+fn a_kill_with_scale_does_not_count_what_was_replaced() {
+    let strategy = json!({"inactiveAfterSeconds": 5, "expungeAfterSeconds": 600});
+    let mut world = running(&with(app("/a", 3), "unreachableStrategy", strategy));
+    let lost = world.instances("/a")[0].placement.clone().unwrap().agent_id.clone();
+    world.cut(&lost, false);
+    world.run(30);
+    let inactive = |one: &&std::sync::Arc<crate::Instance>| {
+        one.condition == crate::Condition::UnreachableInactive
+    };
+    let all = world.instances("/a");
+    let ids: Vec<_> = all.iter().filter(inactive).map(|one| one.id.clone()).collect();
+    assert!(!ids.is_empty());
+    world.kill(KillWhat::Ids(ids), true, false).unwrap();
+    assert!(world.until(60, World::idle));
+    assert_eq!((world.instances("/a").len(), world.running("/a")), (3, 3));
 }

@@ -139,6 +139,23 @@ fn an_update_that_keeps_failing_is_taken_back_if_the_app_asks_for_it() {
 }
 
 #[test]
+fn what_takes_an_update_back_is_known_as_that_to_the_next_process() {
+    let labels = json!({"DAIS_AUTO_ROLLBACK": "3"});
+    let mut world = running(&with(app("/a", 2), "labels", labels));
+    world.put_app("/a", &json!({"cmd": "crash"}), false).unwrap();
+    let takes_back =
+        |world: &World| world.core.view().deployments.front().is_some_and(|shown| shown.rollback);
+    let mut seconds = 0;
+    while !takes_back(&world) {
+        world.step_once();
+        seconds += 1;
+        assert!(seconds < 100_000);
+    }
+    world.restart();
+    assert!(takes_back(&world));
+}
+
+#[test]
 fn a_deployment_that_stands_still_says_why() {
     let mut world = World::new(1, 2, 0.5);
     world.create(&app("/a", 1)).unwrap();
