@@ -128,5 +128,6 @@ pub(crate) fn client(timeout: Duration, any_certificate: bool) -> Client {
         read_timeout: timeout,
         body_limit: 1 << 30,
         any_certificate,
+        ..ClientConfig::default()
     })
 }

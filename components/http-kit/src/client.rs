@@ -2,6 +2,8 @@
 //!
 //! Answers are read under a limit, or streamed. Redirects are answers like any other.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
+
+pub use tls::{Authorities, AuthoritiesError};
 
 /// Limits of one client.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct ClientConfig {
     pub body_limit: usize,
     /// Takes any certificate: for health checks, which look at the service and send nothing.
     pub any_certificate: bool,
+    /// Trusted beside the public authorities.
+    pub authorities: Authorities,
 }
 
 impl Default for ClientConfig {
@@ -38,6 +44,7 @@ impl Default for ClientConfig {
             read_timeout: Duration::from_secs(30),
             body_limit: crate::DEFAULT_BODY_LIMIT,
             any_certificate: false,
+            authorities: Authorities::default(),
         }
     }
 }
@@ -75,7 +82,7 @@ impl Client {
         connector.set_connect_timeout(Some(config.connect_timeout));
         connector.set_nodelay(true);
         connector.enforce_http(false);
-        let tls = tls::config(config.any_certificate);
+        let tls = tls::config(&config.authorities, config.any_certificate);
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
@@ -146,73 +153,4 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         error = source;
     }
     error.to_string()
-}
-
-mod tls {
-    //! What a TLS connection trusts.
-
-    use std::sync::Arc;
-
-    use hyper_rustls::ConfigBuilderExt;
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-
-    pub(super) fn config(any_certificate: bool) -> ClientConfig {
-        let provider = Arc::new(ring::default_provider());
-        let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        // Only a provider without a suite for these versions could fail here, and ring has them.
-        let Ok(builder) = builder.with_protocol_versions(&versions) else {
-            unreachable!("ring supports TLS 1.2 and 1.3")
-        };
-        if any_certificate {
-            let verifier = Arc::new(AnyCertificate(provider));
-            return builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth();
-        }
-        builder.with_webpki_roots().with_no_client_auth()
-    }
-
-    /// Accepts whatever certificate comes; the handshake itself must still be sound.
-    #[derive(Debug)]
-    struct AnyCertificate(Arc<CryptoProvider>);
-
-    impl ServerCertVerifier for AnyCertificate {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            dss: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            cert: &CertificateDer<'_>,
-            dss: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
 }
