@@ -17,7 +17,8 @@ pub struct Config {
     pub max_instances_per_offer: usize,
     /// How long a declined offer stays away.
     pub decline_offer_duration: Duration,
-    /// At most one revive in this time on the average; the original's is 5 s.
+    /// At most one revive in this time on the average, but for what is newly wanted; the
+    /// original's is 5 s.
     pub min_revive_interval: Duration,
     /// A task that nothing was heard of for so long is given up.
     pub launch_confirm_timeout: Duration,

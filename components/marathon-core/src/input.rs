@@ -54,10 +54,17 @@ pub enum Input {
 /// Which call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailedCall {
-    /// These tasks were in it.
-    Accept(Vec<String>),
-    /// Revive, suppress or the roles: made again at the next occasion.
+    /// These tasks were in it. The offers are those that the master may still hold for us.
+    Accept {
+        tasks: Vec<String>,
+        offers: Vec<v1::OfferId>,
+    },
+    /// It got lost: the master may still hold these for us.
+    Decline(Vec<v1::OfferId>),
+    /// Revive, suppress, or roles that got lost: made again before long.
     Interest,
+    /// The master does not let the framework have these roles.
+    Roles(Vec<String>),
     Other,
 }
 

@@ -228,6 +228,7 @@ impl Maker {
             for call in others {
                 let kind = failed_call(&call);
                 if let Err(error) = self.call(call).await {
+                    let kind = failed_how(kind, &error);
                     tracing::warn!(%error, ?kind, "a call failed");
                     let _ = self.failed.send((kind, error.to_string())).await;
                 }
@@ -296,15 +297,32 @@ fn nanoseconds(duration: Duration) -> i64 {
 /// What the core must know if the call fails.
 fn failed_call(call: &Call) -> FailedCall {
     match call {
-        Call::Accept { operations, .. } => {
+        Call::Accept { operations, offers, .. } => {
             let launches = operations.iter().filter_map(|operation| operation.launch.as_ref());
             let tasks = launches.flat_map(|launch| &launch.task_infos);
-            FailedCall::Accept(tasks.map(|task| task.task_id.value.clone()).collect())
+            let tasks = tasks.map(|task| task.task_id.value.clone()).collect();
+            FailedCall::Accept { tasks, offers: offers.clone() }
         }
-        Call::Revive { .. } | Call::Suppress { .. } | Call::UpdateFramework { .. } => {
+        Call::Decline { offers, .. } => FailedCall::Decline(offers.clone()),
+        Call::Revive { .. } | Call::Suppress { .. } => FailedCall::Interest,
+        Call::UpdateFramework { roles, .. } => FailedCall::Roles(roles.clone()),
+        _ => FailedCall::Other,
+    }
+}
+
+/// The same, by how it failed.
+fn failed_how(call: FailedCall, error: &CallError) -> FailedCall {
+    let lost = matches!(error, CallError::Lost(_));
+    match call {
+        // Without a subscription there are no offers, and what the master refused it has seen.
+        FailedCall::Accept { tasks, .. } if !lost => {
+            FailedCall::Accept { tasks, offers: Vec::new() }
+        }
+        FailedCall::Decline(_) if !lost => FailedCall::Other,
+        FailedCall::Roles(_) if !matches!(error, CallError::Refused { status: 400 | 403, .. }) => {
             FailedCall::Interest
         }
-        _ => FailedCall::Other,
+        call => call,
     }
 }
 
@@ -322,6 +340,26 @@ mod tests {
             capabilities.collect::<Vec<_>>(),
             ["PARTITION_AWARE", "REGION_AWARE", "MULTI_ROLE"]
         );
+    }
+
+    #[test]
+    fn what_failed_depends_on_how() {
+        let offers = vec![v1::OfferId { value: "o".to_owned() }];
+        let refused = |status| CallError::Refused { status, message: "no".to_owned() };
+        let lost = CallError::Lost("broken".to_owned());
+        let refuse = Duration::ZERO;
+        let decline = || failed_call(&Call::Decline { offers: offers.clone(), refuse });
+        assert_eq!(failed_how(decline(), &lost), FailedCall::Decline(offers.clone()));
+        assert_eq!(failed_how(decline(), &refused(400)), FailedCall::Other);
+        let call = Call::Accept { offers: offers.clone(), operations: Vec::new(), refuse };
+        let accept = |offers| FailedCall::Accept { tasks: Vec::new(), offers };
+        assert_eq!(failed_how(failed_call(&call), &lost), accept(offers.clone()));
+        assert_eq!(failed_how(failed_call(&call), &CallError::NotSubscribed), accept(Vec::new()));
+        let roles = vec!["*".to_owned()];
+        let call = Call::UpdateFramework { roles: roles.clone(), suppressed: Vec::new() };
+        assert_eq!(failed_how(failed_call(&call), &refused(400)), FailedCall::Roles(roles));
+        assert_eq!(failed_how(failed_call(&call), &refused(503)), FailedCall::Interest);
+        assert_eq!(failed_how(failed_call(&call), &lost), FailedCall::Interest);
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use super::{Core, Timer};
 use crate::{Call, Condition, EventKind, FailedCall, Instance, Write};
 use marathon_model::{InstanceId, TaskId};
+use mesos_messages::v1;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// Tasks in one call of explicit reconciliation.
 const CHUNK: usize = 5000;
 
+/// When offers are refused again, and for how long, whose refusal got lost.
+const DECLINE_AGAIN: Duration = Duration::from_secs(1);
 /// When, after a connection, what it left open is asked about again: agents come back one by one
 /// to a new master, and until then it has no answer.
 const ASK_AGAIN: [Duration; 4] = [
@@ -30,6 +33,8 @@ pub(super) struct Link {
     /// Launches and kills from before the connection, and when to ask about them.
     open: Vec<InstanceId>,
     ask_at: VecDeque<Duration>,
+    /// Offers that the master may take for ours although they were given back.
+    undeclined: Vec<v1::OfferId>,
 }
 
 // === impl Link ===
@@ -43,6 +48,7 @@ impl Link {
             next_reconcile: None,
             open: Vec::new(),
             ask_at: VecDeque::new(),
+            undeclined: Vec::new(),
         }
     }
 }
@@ -62,6 +68,8 @@ impl Core {
         } else {
             self.event(EventKind::SchedulerRegistered { framework_id: id, master });
         }
+        // With the old subscription its offers ended.
+        self.link.undeclined.clear();
         self.roles.subscribed();
         self.resend_kills();
         self.reconcile(self.config.reconcile_initial);
@@ -69,6 +77,10 @@ impl Core {
             self.with_tasks().filter(|one| is_open(one)).map(|one| one.id.clone()).collect();
         self.link.ask_at = ASK_AGAIN.iter().map(|after| self.now.mono + *after).collect();
         self.ask_later();
+        self.refresh_queues();
+    }
+
+    fn refresh_queues(&mut self) {
         let queued: Vec<_> = self.view.queued.iter().cloned().collect();
         for app in queued {
             self.refresh_queue(&app);
@@ -80,6 +92,7 @@ impl Core {
             self.event(EventKind::SchedulerDisconnected);
         }
         self.link.next_reconcile = None;
+        self.link.undeclined.clear();
     }
 
     /// Asks about every task that is known, then about all others.
@@ -146,9 +159,9 @@ impl Core {
     }
 
     /// The master did not get a call, or did not want it.
-    pub(super) fn call_failed(&mut self, call: FailedCall) {
+    pub(super) fn call_failed(&mut self, call: FailedCall, reason: String) {
         match call {
-            FailedCall::Accept(tasks) => {
+            FailedCall::Accept { tasks, offers } => {
                 // Perhaps they run: the master is asked, and unknown ones are launched again.
                 let mut asked = Vec::new();
                 for task in tasks.iter().filter_map(|task| TaskId::parse(task)) {
@@ -162,9 +175,41 @@ impl Core {
                 if !asked.is_empty() {
                     self.out.calls.push(Call::Reconcile(asked));
                 }
+                self.decline_later(offers);
             }
-            FailedCall::Interest => self.roles.ask_all(),
+            FailedCall::Decline(offers) => self.decline_later(offers),
+            FailedCall::Interest => {
+                if let Some(at) = self.roles.not_heard(self.now.mono) {
+                    self.timers.set(at, Timer::Interest);
+                }
+            }
+            FailedCall::Roles(roles) => {
+                if let Some(at) = self.roles.refused(&roles, reason, self.now.mono) {
+                    self.timers.set(at, Timer::Interest);
+                }
+                self.refresh_queues();
+            }
             FailedCall::Other => {}
+        }
+    }
+}
+
+impl Core {
+    /// What the master still holds for us nobody else can have.
+    fn decline_later(&mut self, offers: Vec<v1::OfferId>) {
+        if offers.is_empty() || self.view.master.is_none() {
+            return;
+        }
+        if self.link.undeclined.is_empty() {
+            self.timers.set(self.now.mono + DECLINE_AGAIN, Timer::Decline);
+        }
+        self.link.undeclined.extend(offers);
+    }
+
+    pub(super) fn decline_again(&mut self) {
+        let offers = std::mem::take(&mut self.link.undeclined);
+        if !offers.is_empty() {
+            self.out.calls.push(Call::Decline { offers, refuse: DECLINE_AGAIN });
         }
     }
 }

@@ -105,6 +105,8 @@ struct AppData {
     placed_for: Option<Timestamp>,
     backoffs: Backoffs,
     refusals: Refusals,
+    /// How many wait, and the version of the one that is next.
+    waiting: Option<(u32, Timestamp)>,
     /// Since when something waits.
     waiting_since: Option<Timestamp>,
     /// The role under which the app is among those that want offers.
@@ -175,7 +177,7 @@ impl Core {
                 self.event(EventKind::FrameworkMessage { executor, agent, message });
             }
             Input::Probed { probe, outcome } => self.probed(probe, &outcome),
-            Input::CallFailed { call, reason: _ } => self.call_failed(call),
+            Input::CallFailed { call, reason } => self.call_failed(call, reason),
             Input::Posted { event } => self.out.events.push(event),
         }
         self.ticks();
@@ -202,6 +204,8 @@ impl Core {
         while let Some(timer) = self.timers.pop(self.now.mono) {
             match timer {
                 Timer::Revive => self.roles.revive_timer = None,
+                Timer::Interest => self.roles.ask_again(self.now.mono),
+                Timer::Decline => self.decline_again(),
                 Timer::Backoff(app) | Timer::Look(app) => self.mark(&app),
                 Timer::Overdue(id, incarnation) => self.overdue(&id, incarnation),
                 Timer::Unreachable(id) => self.still_unreachable(&id),

@@ -22,12 +22,12 @@ impl Core {
             return self.leave_queue(app);
         };
         let (now, at) = (self.now.mono, self.at());
-        let shown = self.view.apps.get(app).and_then(|state| state.queue.clone());
+        let shown = self.view.apps.get(app).is_some_and(|state| state.queue.is_some());
         let Some(data) = self.apps.get_mut(app) else { return };
         let delayed = data.backoffs.until(&spec, now).is_some_and(|until| until > now);
         let wants = (!delayed).then(|| spec.role.clone());
-        let known = shown.as_ref().map(|shown| (shown.count, shown.app.version));
-        let more = known.is_none_or(|(count, version)| waiting > count || version != spec.version);
+        let (count, version) = data.waiting.replace((waiting, spec.version)).unwrap_or_default();
+        let more = waiting > count || version != spec.version;
         let before = std::mem::replace(&mut data.wanting, wants.clone());
         data.waiting_since.get_or_insert(at);
         if let Some(before) = before.filter(|before| wants.as_ref() != Some(before)) {
@@ -36,14 +36,11 @@ impl Core {
         if let Some(role) = wants {
             self.roles.want(&role, app, more);
         }
-        match shown {
-            None => {
-                self.show_queue(app);
-                // By then somebody has refused, or nobody has offered anything.
-                self.refresh_queue(app);
-            }
-            Some(_) => self.refresh_queue(app),
+        if !shown {
+            self.show_queue(app);
         }
+        // By then somebody has refused, or nobody has offered anything.
+        self.refresh_queue(app);
     }
 
     fn leave_queue(&mut self, app: &PathId) {
@@ -53,6 +50,7 @@ impl Core {
         }
         data.refusals = crate::launch::Refusals::default();
         data.told.clear();
+        data.waiting = None;
         if let Some(role) = data.wanting.take() {
             self.roles.drop_app(&role, app);
         }
@@ -128,6 +126,9 @@ impl Core {
         }
         if self.view.master.is_none() {
             reasons.push("not connected to a Mesos master".to_owned());
+        }
+        if let Some(why) = self.roles.refusal(&spec.role) {
+            reasons.push(format!("the master refuses the role '{}': {why}", spec.role));
         }
         let refusals = self.apps.get(app).map(|data| data.refusals.top()).unwrap_or_default();
         for top in refusals.into_iter().take(MAX_REASONS) {

@@ -7,6 +7,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Revive,
+    /// What was asked for without success is asked for again.
+    Interest,
+    /// Offers whose refusal got lost are refused again.
+    Decline,
     /// The back-off of an app ends.
     Backoff(PathId),
     /// An app is looked at again.
