@@ -178,7 +178,12 @@ impl Core {
             let left = (decision.kill_bad as usize).saturating_sub(victims.len());
             index.victims(&old, &[class], selection, left, &mut victims);
         }
-        index.victims(&old, &GOOD, selection, decision.kill_good as usize, &mut victims);
+        // Those that may yet turn out to be sick before those that serve.
+        let good = victims.len() + decision.kill_good as usize;
+        for class in GOOD {
+            let left = good.saturating_sub(victims.len());
+            index.victims(&old, &[class], selection, left, &mut victims);
+        }
         let unlaunch = decision.unlaunch as usize;
         index.victims(&[version], &[Class::Waiting], selection, unlaunch, &mut victims);
         let surplus = decision.surplus.saturating_sub(decision.unlaunch);

@@ -8,7 +8,7 @@ use marathon_model::{InstanceId, PathId, change::Change};
 use mesos_messages::v1::TaskState;
 use serde_json::{Value, json};
 
-const APPS: [&str; 3] = ["/a", "/b", "/g/c"];
+const APPS: [&str; 5] = ["/a", "/b", "/g/c", "/g/d", "/g/e"];
 const AGENTS: [&str; 4] = ["agent-0", "agent-1", "agent-2", "agent-3"];
 
 /// Does one random thing after the other.
@@ -38,7 +38,7 @@ impl Player {
     }
 
     pub(super) fn act(&mut self) {
-        match self.world.dice.below(20) {
+        match self.world.dice.below(23) {
             0..=3 => self.create(),
             4..=6 => self.update(),
             7 | 8 => self.scale(),
@@ -49,12 +49,13 @@ impl Player {
             15 | 16 => self.cut(),
             17 => self.crash(),
             18 => self.cancel(),
+            19..=21 => self.group(),
             _ => self.disturb(),
         }
     }
 
     fn app(&mut self) -> &'static str {
-        APPS[self.world.dice.below(3) as usize]
+        APPS[self.world.dice.below(5) as usize]
     }
 
     fn command(&mut self, command: Command) {
@@ -80,7 +81,42 @@ impl Player {
     }
 
     fn create(&mut self) {
-        let (id, cmd) = (self.app(), self.fate());
+        let id = self.app();
+        let app = self.new_app(id);
+        let change = Change::CreateApp(crate::testing::update(&app));
+        self.command(Command::Change { change, force: false });
+    }
+
+    /// Apps that come one after the other: a step each.
+    fn group(&mut self) {
+        let mut apps = Vec::new();
+        for (id, needs) in [("/g/c", None), ("/g/d", Some("c")), ("/g/e", Some("d"))] {
+            let mut app = self.new_app(id);
+            if let Some(needs) = needs {
+                app["dependencies"] = json!([needs]);
+            }
+            apps.push(app);
+        }
+        let update = json!({"id": "/g", "apps": apps});
+        let update = marathon_model::GroupUpdate::parse(&update).unwrap();
+        let force = self.world.dice.once_in(2);
+        let id = PathId::parse("/g").unwrap();
+        self.command(Command::Change { change: Change::UpdateGroup { id, update }, force });
+        // Often enough something happens in one of the later steps.
+        let seconds = self.world.dice.below(30);
+        self.world.run(seconds);
+        match self.world.dice.below(4) {
+            0 => self.crash(),
+            1 => {
+                self.crash();
+                self.cut();
+            }
+            _ => {}
+        }
+    }
+
+    fn new_app(&mut self, id: &str) -> Value {
+        let cmd = self.fate();
         let dice = &mut self.world.dice;
         let mut app = json!({
             "id": id, "cmd": cmd, "cpus": 0.5 * (1 + dice.below(4)) as f64, "mem": 1,
@@ -126,8 +162,7 @@ impl Player {
             "minimumHealthCapacity": self.fraction(), "maximumOverCapacity": self.fraction()
         });
         app.as_object_mut().unwrap().insert("upgradeStrategy".to_owned(), strategy);
-        let change = Change::CreateApp(crate::testing::update(&app));
-        self.command(Command::Change { change, force: false });
+        app
     }
 
     fn put(&mut self, json: &Value) {

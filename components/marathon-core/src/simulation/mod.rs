@@ -19,6 +19,7 @@ const QUIET: u64 = 1200;
 fn play(seed: u64, loud: bool) {
     let mut world = World::new(seed, 0, 0.0);
     world.keep_events = false;
+    world.rough_probes = true;
     world.check = Some(rules::after_input);
     let mut player = actions::Player::new(world, loud);
     let count = 6 + player.world.dice.below(14);

@@ -1,20 +1,37 @@
 //! What must hold, whatever happens.
 
-use crate::{Call, Condition, Effects, Goal, Input, Instance, View, testing::World};
+use crate::{
+    Call, Command, Condition, Effects, Goal, Input, Instance, View,
+    testing::{Fate, World},
+};
 use marathon_model::{App, PathId, TaskId, plan::ActionKind};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// Running, and not known to be sick.
-fn good(one: &Instance) -> bool {
-    one.condition == Condition::Running
+/// Running, and not known to be sick; whose health is not known is judged by what it really is.
+fn good(world: &World, one: &Instance) -> bool {
+    let sick = || {
+        let task = world.cluster.tasks.get(&one.task_id().to_string());
+        !one.spec.health_checks.is_empty() && task.is_none_or(|task| task.fate == Fate::Sick)
+    };
+    (one.healthy.is_some() || !sick())
+        && one.condition == Condition::Running
         && one.goal == Goal::Running
         && !one.killing
         && one.healthy != Some(false)
 }
 
+/// Nobody can know yet how it fares.
+fn young(world: &World, one: &Instance) -> bool {
+    let age = one.started_at.map(|at| world.now.wall.saturating_sub(at.wall()));
+    let unknown = one.healthy.is_none() && !one.spec.health_checks.is_empty();
+    unknown && age.is_none_or(|age| age < Duration::from_secs(60))
+}
+
 /// As good as an upgrade wants its new instances.
-fn ready(one: &Instance) -> bool {
-    good(one) && one.ready && (one.spec.health_checks.is_empty() || one.healthy == Some(true))
+fn ready(world: &World, one: &Instance) -> bool {
+    good(world, one)
+        && one.ready
+        && (one.spec.health_checks.is_empty() || one.healthy == Some(true))
 }
 
 /// The app an upgrade goes to, if one is at it.
@@ -23,6 +40,14 @@ fn upgrading(view: &View, app: &PathId) -> Option<Arc<App>> {
         let step = shown.plan.steps.get(shown.current_step.checked_sub(1)?)?;
         let action = step.actions.iter().find(|action| action.app.id == *app)?;
         (action.kind == ActionKind::Restart).then(|| action.app.clone())
+    })
+}
+
+/// Whether a deployment will do something with the app, in a later step than the current one.
+fn before_its_turn(view: &View, app: &PathId) -> bool {
+    view.deployments.iter().any(|shown| {
+        let later = shown.plan.steps.iter().skip(shown.current_step);
+        later.flat_map(|step| &step.actions).any(|action| action.app.id == *app)
     })
 }
 
@@ -48,15 +73,27 @@ pub(crate) fn after_input(world: &World, before: &View, input: &Input, effects: 
             }
         }
     }
-    if matches!(input, Input::Command(..)) {
+    let command = matches!(input, Input::Command(..));
+    if matches!(input, Input::Command(_, Command::Kill { .. })) {
         return;
     }
     for (id, state) in &before.apps {
-        let (Some(app), Some(_)) = (upgrading(&after, id), upgrading(before, id)) else { continue };
+        if !command && before_its_turn(before, id) && before_its_turn(&after, id) {
+            let ends = |one: &&Arc<Instance>| {
+                let now = after.instance(&one.id);
+                one.goal == Goal::Running && now.is_some_and(|now| now.goal != Goal::Running)
+            };
+            let gone = state.instances.values().filter(ends).count();
+            assert!(gone == 0, "{id}: {gone} end before its turn: {:#?}", states(before, id));
+        }
+        let Some(app) = upgrading(&after, id) else { continue };
+        if !command && upgrading(before, id).is_none() {
+            continue;
+        }
         // New ones count when they are ready, old ones while they are not known to be sick.
         let counts = |one: &Instance| match one.spec.version == app.version {
-            true => ready(one),
-            false => good(one),
+            true => ready(world, one),
+            false => good(world, one),
         };
         let let_go = |one: &&Arc<Instance>| {
             let Some(now) = after.instance(&one.id).filter(|now| now.goal != Goal::Running) else {
@@ -64,7 +101,7 @@ pub(crate) fn after_input(world: &World, before: &View, input: &Input, effects: 
             };
             // One that the same input showed to be sick was no loss.
             let still = Instance { goal: Goal::Running, killing: false, ..(**now).clone() };
-            counts(one) && counts(&still)
+            counts(one) && counts(&still) && !young(world, one)
         };
         let gone = state.instances.values().filter(let_go).count();
         let left = after.app(id).into_iter().flat_map(|state| state.instances.values());
@@ -138,9 +175,12 @@ pub(crate) fn at_rest(world: &World) -> Result<(), String> {
     }
     for shown in &view.deployments {
         ensure(shown.reason.is_some(), || format!("no reason: {shown:?}"))?;
-        let mut apps = shown.plan.steps.iter().flat_map(|step| &step.actions);
-        // Whoever has an app that cannot run has an excuse.
-        let excused = apps.any(|action| !can_run(&action.app));
+        let step = shown.current_step.checked_sub(1).and_then(|at| shown.plan.steps.get(at));
+        let actions = step.map(|step| step.actions.as_slice()).unwrap_or_default();
+        let mut open = shown.actions.iter().zip(actions).filter(|(state, _)| !state.done);
+        // Only what cannot run is an excuse.
+        let excused =
+            open.any(|(_, action)| action.kind != ActionKind::Stop && !can_run(&action.app));
         ensure(excused, || format!("stuck: {:?} {:?}", shown.reason, shown.plan))?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Call, Command, Config, Core, Done, Effects, Event, EventKind, Input, Instance, KillWhat,
-    ProbeId, ProbeOutcome, ProbeRequest, Recovered, Refusal, RequestId, View,
+    MAX_PROBE_WAIT, ProbeId, ProbeOutcome, ProbeRequest, Recovered, Refusal, RequestId, View,
 };
 use marathon_model::{PathId, change::Change};
 use mesos_messages::{
@@ -54,6 +54,8 @@ pub(crate) struct World {
     /// Called after every input, with the view before it.
     pub(crate) check: Option<fn(&World, &View, &Input, &Effects)>,
     pub(crate) keep_events: bool,
+    /// Probes may be late, not made at all, or nothing is heard of them.
+    pub(crate) rough_probes: bool,
 }
 
 const START: Duration = Duration::from_secs(1_700_000_000);
@@ -88,6 +90,7 @@ impl World {
             next_request: 0,
             check: None,
             keep_events: true,
+            rough_probes: false,
         };
         world.connect();
         world
@@ -197,11 +200,22 @@ impl World {
             }
             None => ProbeOutcome::Failed("connection refused".to_owned()),
         };
-        self.answer(probe.id, outcome);
+        let (mut outcome, mut at) = (outcome, self.later());
+        if self.rough_probes {
+            match self.dice.below(20) {
+                0 => return,
+                1 | 2 => {
+                    at += MAX_PROBE_WAIT;
+                    outcome = ProbeOutcome::NotMade;
+                }
+                3..=5 => at += MAX_PROBE_WAIT + probe.timeout,
+                _ => {}
+            }
+        }
+        self.answer(at, probe.id, outcome);
     }
 
-    fn answer(&mut self, probe: ProbeId, outcome: ProbeOutcome) {
-        let at = self.later();
+    fn answer(&mut self, at: Duration, probe: ProbeId, outcome: ProbeOutcome) {
         self.put(at, Coming::Input(self.life, Input::Probed { probe, outcome }));
     }
 
