@@ -64,7 +64,7 @@ pub fn fit(
     role(request, &offer, &accepted, &mut no);
     constraints(request, &offer, placed, &mut no);
     maintenance(request, &offer, &mut no);
-    scalars(request.app, &accepted, &mut no);
+    scalars(request, &accepted, &mut no);
     gpus(request, &offer, &mut no);
     if let Some(refusal) = no.refusal() {
         return Err(refusal);
@@ -168,9 +168,9 @@ fn maintenance(request: &LaunchRequest<'_>, offer: &Offer, no: &mut Objections) 
 }
 
 /// What a task of the app needs, in the order of the funnel.
-pub(super) fn needed(app: &App) -> [(&'static str, Reason, Scalar); 4] {
+pub(super) fn needed(app: &App, settings: &LaunchSettings) -> [(&'static str, Reason, Scalar); 4] {
     let amount = |value: f64| Scalar::from_f64(value).unwrap_or(Scalar::from_millis(i64::MAX));
-    let extra = app.executor_resources.as_ref().filter(|_| task::has_own_executor(app));
+    let extra = app.executor_resources.as_ref().filter(|_| task::has_own_executor(app, settings));
     let extra =
         |get: fn(&marathon_model::app::ExecutorResources) -> f64| amount(extra.map_or(0.0, get));
     [
@@ -181,8 +181,8 @@ pub(super) fn needed(app: &App) -> [(&'static str, Reason, Scalar); 4] {
     ]
 }
 
-fn scalars(app: &App, accepted: &Resources, no: &mut Objections) {
-    for (name, reason, need) in needed(app) {
+fn scalars(request: &LaunchRequest<'_>, accepted: &Resources, no: &mut Objections) {
+    for (name, reason, need) in needed(request.app, request.settings) {
         let left = accepted.scalar(name).unwrap_or_default();
         if left < need {
             no.add(reason, Detail::Short { name, need, left });
@@ -215,7 +215,8 @@ fn share(
     let ports = ports::choose(app, accepted, request.seed)
         .map_err(|detail| Refusal::new(Reason::InsufficientPorts, detail))?;
     let mut pool = accepted.clone();
-    let executor = match app.executor_resources.as_ref().filter(|_| task::has_own_executor(app)) {
+    let own = task::has_own_executor(app, request.settings);
+    let executor = match app.executor_resources.as_ref().filter(|_| own) {
         Some(own) => take(&mut pool, &[("cpus", own.cpus), ("mem", own.mem), ("disk", own.disk)]),
         None => Resources::new(),
     };

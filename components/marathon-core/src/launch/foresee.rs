@@ -35,7 +35,7 @@ pub fn could_ever_fit(app: &App, settings: &LaunchSettings, agents: &[KnownAgent
         warnings.push(format!("no agent has resources of role {}", roles.join(" or ")));
         return warnings;
     }
-    amounts(app, &usable, &mut warnings);
+    amounts(app, settings, &usable, &mut warnings);
     port_warnings(app, &usable, &mut warnings);
     places(app, &usable, &placed, &mut warnings);
     warnings
@@ -43,8 +43,8 @@ pub fn could_ever_fit(app: &App, settings: &LaunchSettings, agents: &[KnownAgent
 
 type Usable<'a> = [(&'a KnownAgent, Resources)];
 
-fn amounts(app: &App, usable: &Usable<'_>, warnings: &mut Vec<String>) {
-    for (name, _, need) in fit::needed(app) {
+fn amounts(app: &App, settings: &LaunchSettings, usable: &Usable<'_>, warnings: &mut Vec<String>) {
+    for (name, _, need) in fit::needed(app, settings) {
         let most = usable.iter().filter_map(|(_, accepted)| accepted.scalar(name)).max();
         let most = most.unwrap_or_default();
         if most < need {
@@ -54,7 +54,7 @@ fn amounts(app: &App, usable: &Usable<'_>, warnings: &mut Vec<String>) {
         }
     }
     let enough = |accepted: &Resources| {
-        fit::needed(app)
+        fit::needed(app, settings)
             .iter()
             .all(|(name, _, need)| *need <= accepted.scalar(name).unwrap_or(Scalar::ZERO))
     };

@@ -1,6 +1,8 @@
 //! The complete message that launches an instance.
 
-use super::{LaunchRequest, Offer, checks, container, discovery, environment, fit::Share};
+use super::{
+    LaunchRequest, LaunchSettings, Offer, checks, container, discovery, environment, fit::Share,
+};
 use crate::health::assignments;
 use marathon_model::{App, TaskId, app::Limit};
 use mesos_messages::v1;
@@ -12,9 +14,10 @@ fn executor_path<'a>(app: &'a App, default: &'a str) -> Option<&'a str> {
     (!path.is_empty() && path != "//cmd").then_some(path)
 }
 
-/// Whether the app brings an executor, which needs resources of its own.
-pub(super) fn has_own_executor(app: &App) -> bool {
-    executor_path(app, "").is_some()
+/// Whether the app has an executor that needs resources of its own: one that it brings, or the
+/// default of all apps.
+pub(super) fn has_own_executor(app: &App, settings: &LaunchSettings) -> bool {
+    executor_path(app, &settings.executor).is_some()
 }
 
 pub(super) fn build(

@@ -270,3 +270,13 @@ fn an_executor_of_its_own() {
     let has = mesos_messages::resources::Resources::from_proto(&executor.resources).unwrap();
     assert_eq!((has.cpus().unwrap().to_f64(), has.mem().unwrap().to_f64()), (0.5, 32.0));
 }
+
+#[test]
+fn the_default_executor_gets_its_resources_too() {
+    let mut app = app();
+    app.executor_resources = Some(ExecutorResources { cpus: 0.5, mem: 32.0, disk: 10.0 });
+    let settings = LaunchSettings { executor: "/opt/exec".to_owned(), ..LaunchSettings::default() };
+    let executor = launch_with(&app, &settings).task.executor.unwrap();
+    let has = mesos_messages::resources::Resources::from_proto(&executor.resources).unwrap();
+    assert_eq!(has.cpus().unwrap().to_f64(), 0.5);
+}
