@@ -13,17 +13,25 @@ mod route;
 mod system;
 mod tasks;
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_kit::{
-    Authentication, Credentials, Reply, Request, Response, Service, body::read_body, gzip,
+    Authentication, Body, Credentials, Reply, Request, Response, Service, body::read_body, gzip,
     negotiate::accepts_gzip, respond,
 };
 use marathon_core::{Command, Done, Event, EventKind, View};
 use marathon_model::{PathId, Timestamp, change::Change};
 use serde_json::json;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use crate::{Handle, render::pieces, sse, store::Store};
 pub(crate) use numbers::Numbers;
@@ -33,6 +41,12 @@ pub(crate) use route::Route;
 
 /// The largest body that is read. A single app may have a megabyte, a group many apps.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// What all large bodies may have together, in KiB; the others wait.
+const BODIES: u32 = 256 * 1024;
+/// A body up to this size is read at once, in KiB.
+const SMALL_BODY: u32 = 64;
+/// How long a large body may wait for its place, and then how long it may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 /// Ours alone: the realm's real name is a setting.
 const REALM: &str = "marathon";
 /// The header of answers that begin a deployment.
@@ -62,6 +76,8 @@ pub(crate) struct Api {
     pub(crate) numbers: Arc<Numbers>,
     authentication: Authentication,
     leader: Option<HeaderValue>,
+    /// A permit for each KiB of a large body that is here.
+    bodies: Semaphore,
 }
 
 /// One request, its body read.
@@ -95,6 +111,7 @@ impl Api {
             numbers: Arc::default(),
             authentication,
             leader: HeaderValue::from_str(&format!("http://{}", info.leader)).ok(),
+            bodies: Semaphore::new(BODIES as usize),
             handle,
         }
     }
@@ -159,8 +176,9 @@ impl Api {
         if !route.methods().contains(&method.as_str()) {
             return Problem::method(route.methods()).response();
         }
-        let body = match read_body(body, BODY_LIMIT).await {
-            Ok(body) => body,
+        // Kept until the answer: as long as the body is.
+        let (body, _place) = match self.read(&parts.headers, body).await {
+            Ok(read) => read,
             Err(refused) => return refused,
         };
         let context = Context {
@@ -173,6 +191,30 @@ impl Api {
             gzip,
         };
         self.route(route, context).await.unwrap_or_else(Problem::response)
+    }
+
+    /// Reads a body. Large ones have only so much memory together, and only so much time.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Response> {
+        let weight = weight(headers);
+        if weight <= SMALL_BODY {
+            return Ok((read_body(body, BODY_LIMIT).await?, None));
+        }
+        let busy = |_| {
+            let text = "Too many large requests at once.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).response()
+        };
+        let late = |_| {
+            let text = "The request did not arrive in time.";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, text).response()
+        };
+        let place = timeout(BODY_PATIENCE, self.bodies.acquire_many(weight)).await.map_err(busy)?;
+        let body = timeout(BODY_PATIENCE, read_body(body, BODY_LIMIT)).await.map_err(late)??;
+        // It is never closed.
+        Ok((body, place.ok()))
     }
 
     async fn route(self: &Arc<Self>, route: Route, context: Context) -> Answer {
@@ -228,6 +270,17 @@ impl Api {
         let kind = EventKind::ApiPost { client_ip, uri: context.path.clone(), app };
         self.handle.publish(Event { at: now(), kind });
     }
+}
+
+/// How many KiB a body may have: what it says, or the most that is read.
+fn weight(headers: &HeaderMap) -> u32 {
+    let length = match headers.get(header::CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok().and_then(|length| length.parse().ok()),
+        None if headers.contains_key(header::TRANSFER_ENCODING) => None,
+        None => Some(0),
+    };
+    let bytes: usize = length.unwrap_or(BODY_LIMIT).min(BODY_LIMIT);
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(BODIES)
 }
 
 /// What came of a change.
@@ -351,4 +404,24 @@ fn version(text: &str) -> Result<Timestamp, Problem> {
 pub(crate) fn now() -> Timestamp {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::from_wall(wall.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_counts_as_much_as_it_may_have() {
+        let of = |name: header::HeaderName, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            weight(&headers)
+        };
+        assert_eq!(weight(&HeaderMap::new()), 0);
+        assert_eq!(of(header::CONTENT_LENGTH, "65537"), 65);
+        let most = of(header::TRANSFER_ENCODING, "chunked");
+        assert_eq!(most, 64 * 1024);
+        assert_eq!(of(header::CONTENT_LENGTH, "99999999999"), most);
+        assert!(most <= BODIES);
+    }
 }
