@@ -1,6 +1,9 @@
 //! Offers: who is launched on them, and what is given back.
 
-use super::{Core, roles::Role};
+use super::{
+    Core,
+    roles::{Role, Round},
+};
 use crate::{
     Call, Condition,
     launch::{self, LaunchRequest, Offer, RemainingOffer},
@@ -63,8 +66,16 @@ impl Core {
         let mut outcome = Outcome { tasks: Vec::new(), exhausted: true };
         let role = offer.placement.role.clone();
         let Some(role_state) = self.roles.get_mut(&role) else { return outcome };
-        let Role { wanting, cursor, .. } = role_state;
-        let (wanting, cursor) = (std::mem::take(wanting), cursor.clone());
+        let agent = offer.placement.agent_id.clone();
+        let size = ["cpus", "mem", "disk"].map(|name| offer.resources.scalar(name));
+        let Role { wanting, cursor, rounds, wishes, .. } = role_state;
+        let (wanting, wishes) = (std::mem::take(wanting), *wishes);
+        let smaller = |round: &Round| size.iter().zip(&round.size).all(|(now, then)| now <= then);
+        let round = rounds.remove(&agent).filter(|one| one.wishes == wishes && smaller(one));
+        let (cursor, tried) = match round {
+            Some(round) => (round.last, round.tried),
+            None => (cursor.clone(), 0),
+        };
         let all = (Bound::<&PathId>::Unbounded, Bound::Unbounded);
         let (first, rest) = match &cursor {
             Some(cursor) => {
@@ -78,7 +89,8 @@ impl Core {
         let mut remaining = RemainingOffer::new(offer);
         let limit = self.config.max_instances_per_offer.max(1);
         let (mut again, mut misses, mut last) = (Vec::new(), 0, None);
-        for app in first.chain(rest) {
+        // Those that an offer like this was too small for are not asked again.
+        for app in first.chain(rest).take(wanting.len().saturating_sub(tried)) {
             if outcome.tasks.len() >= limit || misses >= PATIENCE {
                 outcome.exhausted = false;
                 break;
@@ -100,6 +112,10 @@ impl Core {
         let last = last.cloned();
         if let Some(role) = self.roles.get_mut(&role) {
             role.wanting = wanting;
+            if !outcome.exhausted && outcome.tasks.is_empty() {
+                let (last, tried) = (last.clone(), tried + misses);
+                role.rounds.insert(agent, Round { wishes, size, last, tried });
+            }
             if last.is_some() {
                 role.cursor = last;
             }

@@ -3,6 +3,8 @@
 use super::{Core, Timer};
 use crate::Call;
 use marathon_model::{App, PathId};
+use mesos_messages::resources::Scalar;
+use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -44,6 +46,10 @@ pub(super) struct Role {
     pub(super) wanting: BTreeSet<PathId>,
     /// The app that was served last: the next offer begins after it.
     pub(super) cursor: Option<PathId>,
+    /// By agent: how far its offers have got among those that want some, without a launch.
+    pub(super) rounds: FxHashMap<String, Round>,
+    /// Grows with whatever is newly wanted.
+    pub(super) wishes: u64,
     suppressed: bool,
     /// Offers that were declined are wanted again.
     asked: bool,
@@ -56,6 +62,16 @@ pub(super) struct Role {
     /// The master does not let us have it: until when it is left out, and why.
     refused: Option<(Duration, String)>,
     refusals: u32,
+}
+
+/// Offers of an agent that were too small for so many apps; the next one goes on from there.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) wishes: u64,
+    /// Cpus, memory, disk.
+    pub(super) size: [Option<Scalar>; 3],
+    pub(super) last: Option<PathId>,
+    pub(super) tried: usize,
 }
 
 // === impl Roles ===
@@ -86,6 +102,7 @@ impl Roles {
         self.one_by_one = false;
         (self.again, self.failures) = (None, 0);
         for (name, role) in &mut self.all {
+            role.rounds.clear();
             (role.suppressed, role.asked, role.fresh) = (false, false, false);
             role.known = *name == self.main;
             (role.refused, role.refusals) = (None, 0);
@@ -211,6 +228,7 @@ impl Roles {
         let role = self.add(role);
         if role.wanting.insert(app.clone()) || more {
             (role.asked, role.fresh) = (true, true);
+            role.wishes += 1;
         }
     }
 }

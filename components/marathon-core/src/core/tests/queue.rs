@@ -2,6 +2,7 @@
 
 use super::{app, path, running, with};
 use crate::{Call, Command, Effects, Input, testing::World};
+use marathon_model::change::Change;
 use mesos_messages::v1::TaskState;
 use serde_json::json;
 
@@ -91,4 +92,27 @@ fn ten_thousand_instances_take_one_round_of_offers() {
     assert_eq!(launched, 100);
     assert_eq!(world.core.view().metrics.instances_launched, 10_000);
     assert_eq!(view.metrics.instances_launched, 0);
+}
+
+#[test]
+fn offers_that_are_too_small_for_everybody_stop_coming() {
+    let mut world = World::new(1, 0, 0.0);
+    let large = |number| with(app(&format!("/a{number}"), 1), "cpus", json!(8.0));
+    let updates = (0..1200).map(|number| crate::testing::update(&large(number))).collect();
+    world.change(Change::UpdateApps { updates, partial: false, create: true }).unwrap();
+    world.cluster.add_agent("agent-0", 1.5);
+    for _ in 0..10 {
+        world.run(1);
+    }
+    let declined = |world: &World| world.core.view().metrics.offers_declined;
+    // Everybody had a look by now.
+    let before = declined(&world);
+    assert_eq!(before, 3);
+    for _ in 0..60 {
+        world.run(1);
+    }
+    assert_eq!(declined(&world), before);
+    // What is newly wanted is not kept from it.
+    world.create(&app("/small", 1)).unwrap();
+    assert!(world.until(10, |world| world.running("/small") == 1));
 }
