@@ -117,7 +117,7 @@ impl Failure {
     }
 
     pub(crate) fn unsupported_repository_uri(uri: &str) -> Failure {
-        let why = "uses an unsupported scheme. Only http and https are supported";
+        let why = "uses an unsupported scheme. Only http and https are supported, and file:/path";
         Failure::new("UnsupportedRepositoryUri", format!("Repository URI [{uri}] {why}"))
             .data(json!({"uri": uri}))
     }
@@ -347,6 +347,20 @@ impl Failure {
         let message = format!("Failed to start an uninstall for the service '{id}': {explanation}");
         Failure::new("FailedToStartUninstall", message)
             .data(json!({"appId": id, "explanation": explanation}))
+    }
+
+    /// Not in the original, where an update undoes the uninstall half way.
+    pub(crate) fn service_uninstalling(id: &str) -> Failure {
+        let message = format!("The service '{id}' is being uninstalled");
+        Failure::new("ServiceUninstalling", message)
+            .data(json!({"appId": id}))
+            .status(StatusCode::CONFLICT)
+    }
+
+    /// Not in the original, which begins as much as it is asked for.
+    pub(crate) fn busy(what: &str) -> Failure {
+        let message = format!("Too many requests to compute at once: {what} was not begun");
+        Failure::new("Busy", message).shown_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 
     pub(crate) fn incomplete_uninstall(name: &str) -> Failure {

@@ -14,6 +14,7 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod claims;
 mod clients;
 mod config;
 mod error;
@@ -37,6 +38,8 @@ pub(crate) struct Cosmos {
     client: Client,
     repositories: repositories::Repositories,
     uninstalls: uninstalls::Uninstalls,
+    claims: claims::Claims,
+    renderings: std::sync::Arc<tokio::sync::Semaphore>,
     marathon: clients::marathon::Marathon,
     master: clients::master::Master,
     services: clients::services::Services,

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use cluster_state::{ClusterState, StateError};
 use http_kit::{Client, ClientConfig, ServeConfig};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::claims::Claims;
 use crate::clients::marathon::Marathon;
 use crate::clients::master::Master;
 use crate::clients::services::Services;
@@ -20,6 +22,11 @@ use crate::{Config, Cosmos};
 /// The largest answer of Marathon, the master or a manager: ten thousand installed packages
 /// with their definitions.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
+/// The largest answer of a service that is asked about itself.
+const SHORT_ANSWER: usize = 1024 * 1024;
+/// Renderings and other long computations at once; the threads for blocking work serve the
+/// cluster's state too.
+const RENDERINGS: usize = 4;
 
 /// A package service that runs until its token is cancelled.
 #[derive(Debug)]
@@ -58,20 +65,34 @@ pub async fn start(
     let shutdown = shutdown.child_token();
     let client = Client::new(ClientConfig { body_limit: MAX_ANSWER, ..ClientConfig::default() });
     let marathon = Marathon::new(&config.marathon, client.clone());
-    let services = Services::new(config.gateway.clone(), marathon.clone(), client.clone());
+    let asker = Client::new(ClientConfig { body_limit: SHORT_ANSWER, ..ClientConfig::default() });
+    let gateway = config.gateway.clone();
+    let services = Services::new(gateway, marathon.clone(), client.clone(), asker);
+    let claims = Claims::default();
     let (repositories, keeper) =
         Repositories::start(&config, Arc::clone(&state), shutdown.clone()).await?;
     let (uninstalls, follower) = Uninstalls::start(
         state,
         marathon.clone(),
         services.clone(),
+        claims.clone(),
         config.uninstall_interval,
         shutdown.clone(),
     )
     .await?;
     let master = Master::new(&config.master, client.clone());
-    let cosmos =
-        Arc::new(Cosmos { config, client, repositories, uninstalls, marathon, master, services });
+    let renderings = Arc::new(Semaphore::new(RENDERINGS));
+    let cosmos = Arc::new(Cosmos {
+        config,
+        client,
+        repositories,
+        uninstalls,
+        claims,
+        renderings,
+        marathon,
+        master,
+        services,
+    });
     let join = tokio::spawn(async move {
         let api = Arc::new(Api::new(cosmos));
         http_kit::serve(listener, api, ServeConfig::default(), shutdown.clone()).await;

@@ -1,21 +1,22 @@
 //! Uninstalls that take their time: services built with the SDK clean up after themselves, and
 //! only then is their app deleted. Which are under way stands in the cluster's state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cluster_state::{ClusterState, StateError, When};
+use cluster_state::{ClusterState, StateError, Version, When};
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{OnceCell, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::marathon::{App, Marathon};
+use crate::claims::Claims;
+use crate::clients::marathon::{App, Deployment, Marathon};
 use crate::clients::services::Services;
 use crate::error::Failure;
 
@@ -29,6 +30,13 @@ pub(crate) const SDK_VARIABLE: &str = "SDK_UNINSTALL";
 const PREFIX: &str = "/cosmos/uninstalls/";
 /// Looks at one uninstall before it is given up.
 const TRIES: u32 = 10_000;
+/// Looks until an uninstall that Marathon may not have heard of counts as never begun: its
+/// answer was lost, and the request may still be under way.
+const UNBEGUN: u32 = 6;
+/// The most that one look may take, however slowly those it asks answer.
+const STEP: Duration = Duration::from_secs(30);
+/// Looks at once: one slow service does not hold up the others.
+const AT_ONCE: usize = 8;
 /// New uninstalls that wait for the task that follows them.
 const INBOX: usize = 64;
 
@@ -47,20 +55,53 @@ pub(crate) struct Pending {
 enum Step {
     Done,
     Again,
+    /// Marathon does not seem to have been told.
+    Unbegun,
+}
+
+/// What the follower is told.
+#[derive(Debug)]
+enum News {
+    Follow(Known),
+    Forget(Known),
+}
+
+/// An uninstall as it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) pending: Pending,
+    /// Of the key: only whoever knows the last one may forget it.
+    version: Version,
 }
 
 /// The uninstalls under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Uninstalls {
     state: Arc<dyn ClusterState>,
-    follower: mpsc::Sender<Pending>,
+    follower: mpsc::Sender<News>,
 }
+
+/// Whom a look asks.
+#[derive(Clone, Debug)]
+struct Asked {
+    marathon: Marathon,
+    services: Services,
+}
+
+/// The deployments under way, asked for at most once a round.
+type Deployments = Arc<OnceCell<Result<Vec<Deployment>, Failure>>>;
 
 struct Follower {
     uninstalls: Uninstalls,
-    marathon: Marathon,
-    services: Services,
-    pending: BTreeMap<String, (Pending, u32)>,
+    asked: Asked,
+    claims: Claims,
+    /// With the looks that came to nothing.
+    pending: BTreeMap<String, (Known, u32)>,
+    /// What this round has still to look at, as it was when the round began: a deployment
+    /// younger than the list of deployments would count as over.
+    waiting: VecDeque<Known>,
+    deployments: Deployments,
+    looks: JoinSet<(Known, Step)>,
 }
 
 fn key(app_id: &str) -> String {
@@ -75,6 +116,7 @@ impl Uninstalls {
         state: Arc<dyn ClusterState>,
         marathon: Marathon,
         services: Services,
+        claims: Claims,
         interval: Duration,
         shutdown: CancellationToken,
     ) -> Result<(Uninstalls, JoinHandle<()>), StateError> {
@@ -83,39 +125,91 @@ impl Uninstalls {
         let mut pending = BTreeMap::new();
         for entry in uninstalls.state.list(PREFIX).await? {
             match serde_json::from_slice::<Pending>(&entry.value) {
-                Ok(known) => drop(pending.insert(known.app_id.clone(), (known, 0))),
+                Ok(known) => {
+                    let id = known.app_id.clone();
+                    pending.insert(id, (Known { pending: known, version: entry.version }, 0));
+                }
                 Err(error) => tracing::error!(key = %entry.key, %error, "not an uninstall"),
             }
         }
-        let follower = Follower { uninstalls: uninstalls.clone(), marathon, services, pending };
+        let follower = Follower {
+            uninstalls: uninstalls.clone(),
+            asked: Asked { marathon, services },
+            claims,
+            pending,
+            waiting: VecDeque::new(),
+            deployments: Deployments::default(),
+            looks: JoinSet::new(),
+        };
         Ok((uninstalls, tokio::spawn(follower.run(inbox, interval, shutdown))))
     }
 
-    /// Writes an uninstall that is about to begin.
-    pub(crate) async fn write(&self, pending: &Pending) -> Result<(), Failure> {
-        let stored = |error: StateError| {
+    /// The uninstall of an app that is under way, or may be.
+    pub(crate) async fn find(&self, app_id: &str) -> Result<Option<Known>, Failure> {
+        let found = self.state.get(&key(app_id)).await.map_err(unreadable)?;
+        Ok(found.and_then(|entry| {
+            let pending = serde_json::from_slice(&entry.value).ok()?;
+            Some(Known { pending, version: entry.version })
+        }))
+    }
+
+    /// Writes down and follows an uninstall that is about to begin.
+    pub(crate) async fn begin(&self, pending: Pending) -> Result<Known, Failure> {
+        let known = self.write(pending, When::Absent).await.map_err(|(pending, error)| {
             tracing::error!(%error, "cannot write an uninstall");
             Failure::failed_to_start_uninstall(&pending.app_id, "it cannot be written down")
-        };
-        let text = serde_json::to_vec(pending).unwrap_or_default();
-        let put = self.state.put(&key(&pending.app_id), Bytes::from(text), When::Any).await;
-        put.map(drop).map_err(stored)
+        })?;
+        self.tell(News::Follow(known.clone())).await;
+        Ok(known)
     }
 
-    /// Follows an uninstall that has begun.
-    pub(crate) async fn follow(&self, pending: Pending) -> Result<(), Failure> {
-        self.write(&pending).await?;
-        // Without a follower this service is stopping; the next one finds what was written.
-        let _ = self.follower.send(pending).await;
-        Ok(())
+    /// Writes down with which deployment it began.
+    pub(crate) async fn begun(&self, mut known: Known, deployment: String) {
+        known.pending.deployment = Some(deployment);
+        let when = When::Version(known.version);
+        let version = known.version;
+        let written = self.write(known.pending, when).await.unwrap_or_else(|(pending, error)| {
+            // After a restart the deployment is found by the app that it concerns.
+            tracing::warn!(app = %pending.app_id, %error, "cannot write an uninstall's deployment");
+            Known { pending, version }
+        });
+        self.tell(News::Follow(written)).await;
     }
 
-    /// Forgets an uninstall that ended, or never began.
-    pub(crate) async fn forget(&self, app_id: &str) {
-        if let Err(error) = self.state.delete(&key(app_id), When::Any).await {
-            tracing::error!(app = app_id, %error, "cannot forget an uninstall");
+    /// Forgets an uninstall that never began.
+    pub(crate) async fn forget(&self, known: Known) {
+        self.erase(&known).await;
+        self.tell(News::Forget(known)).await;
+    }
+
+    async fn write(&self, pending: Pending, when: When) -> Result<Known, (Pending, StateError)> {
+        let text = serde_json::to_vec(&pending).unwrap_or_default();
+        match self.state.put(&key(&pending.app_id), Bytes::from(text), when).await {
+            Ok(version) => Ok(Known { pending, version }),
+            Err(error) => Err((pending, error)),
         }
     }
+
+    /// Without a follower this service is stopping; the next one finds what was written.
+    async fn tell(&self, news: News) {
+        let _ = self.follower.send(news).await;
+    }
+
+    async fn erase(&self, known: &Known) {
+        let app = known.pending.app_id.as_str();
+        match self.state.delete(&key(app), When::Version(known.version)).await {
+            Ok(_) => {}
+            Err(StateError::Conflict { .. }) => {
+                tracing::info!(app, "another uninstall of the same app goes on");
+            }
+            Err(error) => tracing::error!(app, %error, "cannot forget an uninstall"),
+        }
+    }
+}
+
+fn unreadable(error: StateError) -> Failure {
+    tracing::error!(%error, "the cluster's state cannot be used");
+    Failure::service_unavailable("cluster-state")
 }
 
 // === impl Follower ===
@@ -123,7 +217,7 @@ impl Uninstalls {
 impl Follower {
     async fn run(
         mut self,
-        mut inbox: mpsc::Receiver<Pending>,
+        mut inbox: mpsc::Receiver<News>,
         interval: Duration,
         shutdown: CancellationToken,
     ) {
@@ -132,46 +226,111 @@ impl Follower {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                Some(new) = inbox.recv() => {
-                    self.pending.insert(new.app_id.clone(), (new, 0));
+                Some(news) = inbox.recv() => self.take(news),
+                Some(looked) = self.looks.join_next() => {
+                    // A look that panicked showed nothing: the next round looks again.
+                    if let Ok((known, step)) = looked {
+                        self.settle(&known, step).await;
+                    }
+                    self.look();
                 }
-                _ = ticks.tick() => tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = self.look() => {}
-                },
+                _ = ticks.tick() => self.round(),
             }
         }
     }
 
-    async fn look(&mut self) {
-        let all: Vec<Pending> = self.pending.values().map(|(pending, _)| pending.clone()).collect();
-        for pending in all {
-            let app = pending.app_id.as_str();
-            let step = self.step(&pending).await.unwrap_or_else(|failure| {
-                tracing::warn!(app, error = %failure.message, "an uninstall waits");
-                if failure.kind == "Unauthorized" { Step::Done } else { Step::Again }
-            });
-            let tries = self.pending.get_mut(app).map_or(0, |(_, tries)| {
-                *tries += 1;
-                *tries
-            });
-            if step == Step::Again && tries < TRIES {
+    fn take(&mut self, news: News) {
+        match news {
+            News::Follow(known) => {
+                self.pending.insert(known.pending.app_id.clone(), (known, 0));
+            }
+            News::Forget(known) => {
+                if self.is_current(&known) {
+                    self.pending.remove(&known.pending.app_id);
+                }
+            }
+        }
+    }
+
+    /// Begins to look at all of them, unless the last round goes on.
+    fn round(&mut self) {
+        if self.waiting.is_empty() && self.looks.is_empty() {
+            self.deployments = Deployments::default();
+            self.waiting = self.pending.values().map(|(known, _)| known.clone()).collect();
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        while self.looks.len() < AT_ONCE
+            && let Some(known) = self.waiting.pop_front()
+        {
+            // Whoever holds it is about to tell Marathon.
+            if !self.is_current(&known) || self.claims.is_held(&known.pending.app_id) {
                 continue;
             }
-            if step == Step::Again {
-                tracing::error!(app, "Uninstall of app [{app}] failed.");
+            let (asked, deployments) = (self.asked.clone(), Arc::clone(&self.deployments));
+            self.looks.spawn(async move {
+                let step = asked.look(&known.pending, &deployments).await;
+                (known, step)
+            });
+        }
+    }
+
+    fn is_current(&self, known: &Known) -> bool {
+        let current = self.pending.get(&known.pending.app_id);
+        current.is_some_and(|(current, _)| {
+            current.version == known.version && current.pending == known.pending
+        })
+    }
+
+    async fn settle(&mut self, known: &Known, step: Step) {
+        let app = known.pending.app_id.as_str();
+        if !self.is_current(known) {
+            return;
+        }
+        let Some((_, tries)) = self.pending.get_mut(app) else { return };
+        *tries += 1;
+        match (step, *tries) {
+            (Step::Again, tries) if tries < TRIES => return,
+            (Step::Unbegun, tries) if tries < UNBEGUN => return,
+            (Step::Again, _) => tracing::error!(app, "Uninstall of app [{app}] failed."),
+            (Step::Unbegun, _) => tracing::warn!(app, "the uninstall never began"),
+            (Step::Done, _) => {}
+        }
+        self.pending.remove(app);
+        self.uninstalls.erase(known).await;
+    }
+}
+
+// === impl Asked ===
+
+impl Asked {
+    async fn look(&self, pending: &Pending, deployments: &Deployments) -> Step {
+        let app = pending.app_id.as_str();
+        match timeout(STEP, self.step(pending, deployments)).await {
+            Ok(Ok(step)) => step,
+            Ok(Err(failure)) => {
+                tracing::warn!(app, error = %failure.message, "an uninstall waits");
+                Step::Again
             }
-            self.uninstalls.forget(app).await;
-            self.pending.remove(app);
+            Err(_) => {
+                tracing::warn!(app, "an uninstall waits: no whole answer within {STEP:?}");
+                Step::Again
+            }
         }
     }
 
     /// Looks once: is the deployment over, has the service cleaned up, then delete its app.
-    async fn step(&self, pending: &Pending) -> Result<Step, Failure> {
+    async fn step(&self, pending: &Pending, deployments: &Deployments) -> Result<Step, Failure> {
         let id = pending.app_id.as_str();
-        if let Some(deployment) = &pending.deployment
-            && self.marathon.deployments(None).await?.contains(deployment)
-        {
+        let all = deployments.get_or_init(|| self.marathon.deployments(None)).await;
+        let going_on = |deployment: &Deployment| match &pending.deployment {
+            Some(named) => deployment.id == *named,
+            // Its name was lost: any that concerns the app may be it.
+            None => deployment.apps.iter().any(|app| app == id),
+        };
+        if all.as_ref().map_err(Clone::clone)?.iter().any(going_on) {
             return Ok(Step::Again);
         }
         let Some(app) = self.marathon.find(id, None).await? else {
@@ -180,8 +339,10 @@ impl Follower {
         };
         if !is_uninstalling(&app) {
             tracing::warn!(app = id, "the app is not uninstalling itself");
-            // Never begun, if we stopped before Marathon was told: the client knows of nothing.
-            return Ok(if pending.deployment.is_none() { Step::Done } else { Step::Again });
+            return Ok(match pending.deployment {
+                None => Step::Unbegun,
+                Some(_) => Step::Again,
+            });
         }
         let version = app.label(VERSION_LABEL).unwrap_or("v1");
         if !self.services.is_deployed(id, version, None).await? {
@@ -195,12 +356,13 @@ impl Follower {
         }
         let status = self.marathon.delete(id, false, None).await?;
         tracing::info!(app = id, %status, "deleted the app of a service that uninstalled itself");
-        let settled = status == StatusCode::OK || status.is_client_error();
+        // Anything else, such as a deployment in its way, and it stands as before.
+        let settled = matches!(status, StatusCode::OK | StatusCode::NOT_FOUND);
         Ok(if settled { Step::Done } else { Step::Again })
     }
 }
 
-fn is_uninstalling(app: &App) -> bool {
+pub(crate) fn is_uninstalling(app: &App) -> bool {
     let env = app.env();
     let value = env.get(SDK_VARIABLE).and_then(serde_json::Value::as_str);
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))

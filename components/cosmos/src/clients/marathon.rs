@@ -17,6 +17,14 @@ pub(crate) struct App {
     json: Object,
 }
 
+/// A deployment under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Deployment {
+    pub(crate) id: String,
+    /// The apps that it concerns.
+    pub(crate) apps: Vec<String>,
+}
+
 // === impl App ===
 
 impl App {
@@ -77,10 +85,23 @@ impl Marathon {
         Marathon(Peer::new("marathon", base, client))
     }
 
-    /// The apps that are installed packages.
-    pub(crate) async fn packages(&self, by: Authorization<'_>) -> Result<Vec<App>, Failure> {
-        // Marathon leaves the others out: there may be very many.
-        let found = self.0.get(&format!("v2/apps?label={}", label::NAME), by).await?;
+    /// The apps that are installed packages, perhaps only those of one.
+    pub(crate) async fn packages(
+        &self,
+        name: Option<&str>,
+        by: Authorization<'_>,
+    ) -> Result<Vec<App>, Failure> {
+        // Marathon leaves the others out: there may be very many. A name that could mean
+        // something in a selector is not put into one.
+        let plain = |name: &&str| {
+            let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+            !name.is_empty() && name.bytes().all(fits)
+        };
+        let selector = match name.filter(plain) {
+            Some(name) => format!("{}%3D%3D{name}", label::NAME),
+            None => label::NAME.to_owned(),
+        };
+        let found = self.0.get(&format!("v2/apps?label={selector}"), by).await?;
         let apps = found.get("apps").and_then(Value::as_array);
         let apps = apps.ok_or_else(|| undecoded("MarathonAppsResponse", "apps is missing"))?;
         let objects = apps.iter().filter_map(Value::as_object).cloned();
@@ -142,7 +163,13 @@ impl Marathon {
         let call = Outgoing::new(Method::PUT, path, by).json(&Value::Object(app));
         let response = self.0.send(call).await?;
         match response.status() {
-            StatusCode::OK | StatusCode::CREATED => deployment_id(&response),
+            StatusCode::OK => deployment_id(&response),
+            // It was deleted meanwhile, and must not come back through us.
+            StatusCode::CREATED => {
+                let status = self.delete(id, true, by).await?;
+                tracing::warn!(app = id, %status, "an app vanished while it was changed");
+                Err(Failure::marathon_app_not_found(id))
+            }
             _ => Err(Failure::unhandled(excerpt(response.body()))),
         }
     }
@@ -168,11 +195,22 @@ impl Marathon {
         Ok(self.0.send(Outgoing::new(Method::DELETE, path, by)).await?.status())
     }
 
-    /// The ids of the deployments under way.
-    pub(crate) async fn deployments(&self, by: Authorization<'_>) -> Result<Vec<String>, Failure> {
+    /// The deployments under way.
+    pub(crate) async fn deployments(
+        &self,
+        by: Authorization<'_>,
+    ) -> Result<Vec<Deployment>, Failure> {
         let found = self.0.get("v2/deployments", by).await?;
         let all = found.as_array().ok_or_else(|| undecoded("List", "expected a list"))?;
-        Ok(all.iter().filter_map(|one| Some(one.get("id")?.as_str()?.to_owned())).collect())
+        let apps = |one: &Value| -> Vec<String> {
+            let apps = one.get("affectedApps").and_then(Value::as_array).into_iter().flatten();
+            apps.filter_map(Value::as_str).map(absolute).collect()
+        };
+        let deployment = |one: &Value| {
+            let id = one.get("id")?.as_str()?.to_owned();
+            Some(Deployment { id, apps: apps(one) })
+        };
+        Ok(all.iter().filter_map(deployment).collect())
     }
 }
 

@@ -21,26 +21,44 @@ const NAME: &str = "adminRouter";
 pub(crate) struct Services {
     gateway: Option<String>,
     marathon: Marathon,
+    /// For what is handed on to managers.
     client: Client,
+    /// For questions, whose answers are short.
+    asker: Client,
+}
+
+/// Where a service is.
+struct Found<'a> {
+    base: String,
+    /// Who it is told asks: an app at an address of its own could be anybody's.
+    by: Authorization<'a>,
 }
 
 // === impl Services ===
 
 impl Services {
-    pub(crate) fn new(gateway: Option<String>, marathon: Marathon, client: Client) -> Services {
-        Services { gateway, marathon, client }
+    pub(crate) fn new(
+        gateway: Option<String>,
+        marathon: Marathon,
+        client: Client,
+        asker: Client,
+    ) -> Services {
+        Services { gateway, marathon, client, asker }
     }
 
     /// Where a service is; none where there is no such service, or it does not run.
-    async fn peer(&self, id: &str, by: Authorization<'_>) -> Result<Option<Peer>, Failure> {
+    async fn locate<'a>(
+        &self,
+        id: &str,
+        by: Authorization<'a>,
+    ) -> Result<Option<Found<'a>>, Failure> {
         let id = absolute(id);
-        let base = match &self.gateway {
-            Some(gateway) => {
-                Some(format!("{}/service{}", gateway.trim_end_matches('/'), path_of(&id)))
-            }
-            None => self.marathon.find(&id, by).await?.as_ref().and_then(address),
-        };
-        Ok(base.map(|base| Peer::new(NAME, &base, self.client.clone())))
+        if let Some(gateway) = &self.gateway {
+            let base = format!("{}/service{}", gateway.trim_end_matches('/'), path_of(&id));
+            return Ok(Some(Found { base, by }));
+        }
+        let base = self.marathon.find(&id, by).await?.as_ref().and_then(address);
+        Ok(base.map(|base| Found { base, by: None }))
     }
 
     async fn get(
@@ -49,10 +67,9 @@ impl Services {
         path: String,
         by: Authorization<'_>,
     ) -> Result<Response<Bytes>, Failure> {
-        match self.peer(id, by).await? {
-            Some(peer) => peer.send(Outgoing::new(Method::GET, path, by)).await,
-            None => Ok(no_service()),
-        }
+        let Some(Found { base, by }) = self.locate(id, by).await? else { return Ok(no_service()) };
+        let peer = Peer::new(NAME, &base, self.asker.clone());
+        peer.send(Outgoing::new(Method::GET, path, by)).await
     }
 
     /// The framework ids that a service built with the SDK has.
@@ -92,7 +109,8 @@ impl Services {
         session: &Session,
     ) -> Result<Response<Bytes>, Failure> {
         let by = session.authorization.as_ref();
-        let Some(peer) = self.peer(id, by).await? else { return Ok(no_service()) };
+        let Some(Found { base, by }) = self.locate(id, by).await? else { return Ok(no_service()) };
+        let peer = Peer::new(NAME, &base, self.client.clone());
         let mut call = Outgoing::new(Method::POST, path.to_owned(), by).json(body);
         if let Some((kind, _)) = &mut call.body {
             *kind = value(&types.0.to_string());

@@ -46,8 +46,13 @@ impl Install {
         })
     }
 
-    async fn rendered(&self, uri: &str, package: &Arc<Package>) -> Result<Option<Object>, Failure> {
-        rendered(package, uri, self.options.as_ref(), self.app_id.as_deref()).await
+    async fn rendered(
+        &self,
+        cosmos: &Cosmos,
+        uri: &str,
+        package: &Arc<Package>,
+    ) -> Result<Option<Object>, Failure> {
+        rendered(cosmos, package, uri, self.options.as_ref(), self.app_id.as_deref()).await
     }
 }
 
@@ -64,7 +69,8 @@ pub(super) async fn render(cosmos: &Cosmos, install: &Install) -> Result<Answer,
     let collection = cosmos.repositories.collection();
     let entry = collection.package(&install.name, install.version.as_deref())?;
     let package = &entry.package;
-    match install.rendered(collection.uri(entry), package).await? {
+    version::check(package, &cosmos.config.dcos_version)?;
+    match install.rendered(cosmos, collection.uri(entry), package).await? {
         Some(app) => Ok(Answer::Plain(object(json!({ "marathonJson": app })))),
         None => Err(Failure::template_not_found(package.name(), package.version())),
     }
@@ -120,7 +126,7 @@ async fn run(cosmos: &Cosmos, session: &Session, install: &Install) -> Result<In
         return forward(cosmos, session, install, id).await;
     }
     version::check(package, &cosmos.config.dcos_version)?;
-    let app_id = match install.rendered(collection.uri(entry), package).await? {
+    let app_id = match install.rendered(cosmos, collection.uri(entry), package).await? {
         None => None,
         Some(app) => {
             let created = cosmos.marathon.create(app, session.authorization.as_ref()).await;

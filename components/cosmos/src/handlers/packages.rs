@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 use universe::describe;
+use universe::resource::Origin;
 
-use super::{Answer, object};
+use super::{Answer, object, rendering};
 use crate::Cosmos;
+use crate::clients::marathon::App;
 use crate::error::Failure;
 use crate::fields::{Decoded, Fields};
 use crate::http::Session;
@@ -75,20 +77,27 @@ pub(super) async fn list(
     session: &Session,
     wanted: &Wanted,
 ) -> Result<Answer, Failure> {
-    let apps = cosmos.marathon.packages(session.authorization.as_ref()).await?;
+    let by = session.authorization.as_ref();
+    let mut apps = cosmos.marathon.packages(wanted.name.as_deref(), by).await?;
+    apps.retain(|app| {
+        let by_name = wanted.name.as_deref().is_none_or(|name| app.package_name() == Some(name));
+        by_name && wanted.app_id.as_deref().is_none_or(|wanted| wanted == app.id)
+    });
+    let origin = session.origin.clone();
+    let work = move || shown(apps, &origin);
+    let shown = rendering::off_the_runtime(cosmos, "listing what is installed", work).await?;
+    Ok(Answer::Plain(object(json!({ "packages": shown }))))
+}
+
+/// Reads the packages out of the apps' labels, which takes a while where there are many.
+fn shown(apps: Vec<App>, origin: &Origin) -> Vec<Value> {
     let mut found: Vec<(String, String, Value)> = Vec::new();
     for app in apps {
-        let Some(name) = app.package_name() else { continue };
-        let by_name = wanted.name.as_deref().is_none_or(|wanted| wanted == name);
-        let by_id = wanted.app_id.as_deref().is_none_or(|wanted| wanted == app.id);
-        let package = if by_name && by_id { app.package() } else { None };
-        if let Some(package) = package {
-            let information = describe::installed(&package, &session.origin);
-            let shown = json!({"appId": app.id, "packageInformation": information});
-            found.push((package.name().to_owned(), app.id, shown));
-        }
+        let Some(package) = app.package_name().and_then(|_| app.package()) else { continue };
+        let information = describe::installed(&package, origin);
+        let shown = json!({"appId": app.id, "packageInformation": information});
+        found.push((package.name().to_owned(), app.id, shown));
     }
     found.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    let shown: Vec<Value> = found.into_iter().map(|(_, _, shown)| shown).collect();
-    Ok(Answer::Plain(object(json!({ "packages": shown }))))
+    found.into_iter().map(|(_, _, shown)| shown).collect()
 }

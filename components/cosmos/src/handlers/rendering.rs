@@ -1,31 +1,51 @@
-//! Rendering off the runtime's threads: a schema may take long to check, or for ever.
+//! Rendering and other long computations, off the runtime's threads: a schema may take long to
+//! check, or for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use universe::{Object, Package, marathon_app};
 
+use crate::Cosmos;
 use crate::error::Failure;
 
-/// The most that a client waits.
+/// The most that a client waits for the computation.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The most that it waits for those of others.
+const TURN: Duration = Duration::from_secs(10);
 
 /// The Marathon app of a package; none where there is nothing to run.
 pub(super) async fn rendered(
+    cosmos: &Cosmos,
     package: &Arc<Package>,
     uri: &str,
     options: Option<&Object>,
     app_id: Option<&str>,
 ) -> Result<Option<Object>, Failure> {
-    let named = format!("{} {}", package.name(), package.version());
+    let named = format!("rendering {} {}", package.name(), package.version());
     let (package, uri) = (Arc::clone(package), uri.to_owned());
     let (options, app_id) = (options.cloned(), app_id.map(str::to_owned));
+    let work = move || marathon_app(&package, &uri, options.as_ref(), app_id.as_deref());
+    Ok(off_the_runtime(cosmos, &named, work).await??)
+}
+
+/// Computes on a thread for blocking work. Nothing can stop it there, so the permit goes with
+/// it: computations without end take up their few places, and not every thread there is.
+pub(super) async fn off_the_runtime<T: Send + 'static>(
+    cosmos: &Cosmos,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let permit = timeout(TURN, Arc::clone(&cosmos.renderings).acquire_owned()).await;
+    let Ok(Ok(permit)) = permit else { return Err(Failure::busy(what)) };
     let work = tokio::task::spawn_blocking(move || {
-        marathon_app(&package, &uri, options.as_ref(), app_id.as_deref())
+        let _permit = permit;
+        work()
     });
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(app)) => Ok(app?),
-        Ok(Err(_)) => Err(Failure::unhandled(format!("{named} cannot be rendered"))),
-        Err(_) => Err(Failure::unhandled(format!("{named} takes too long to render"))),
+    match timeout(PATIENCE, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err(Failure::unhandled(format!("{what} failed"))),
+        Err(_) => Err(Failure::unhandled(format!("{what} takes too long"))),
     }
 }

@@ -9,11 +9,11 @@ use universe::{Manager, MediaType, Object, Package, options};
 
 use super::rendering::rendered;
 use super::{Answer, custom, object};
-use crate::Cosmos;
 use crate::clients::marathon::App;
 use crate::error::Failure;
 use crate::fields::{Decoded, Fields, absolute};
 use crate::http::Session;
+use crate::{Cosmos, version};
 
 /// A service to describe.
 pub(crate) struct Described {
@@ -160,9 +160,18 @@ pub(super) async fn update(
     update: Update,
 ) -> Result<Answer, Failure> {
     let by = session.authorization.as_ref();
+    // Held until Marathon has it: an uninstall that begins meanwhile would be undone.
+    let _claim = cosmos.claims.take(&update.app_id)?;
     let app = cosmos.marathon.app(&update.app_id, by).await?;
     if let Some(managed) = managed(cosmos, &update.target, &app) {
+        let manager = custom::of_package(cosmos, &managed.name, &managed.version, Some(&app));
+        if let Some(manager) = manager.filter(|found| found.package_name == managed.manager) {
+            custom::check_version(cosmos, session, &manager).await?;
+        }
         return forward(cosmos, session, &update, managed).await;
+    }
+    if cosmos.uninstalls.find(&update.app_id).await?.is_some() {
+        return Err(Failure::service_uninstalling(&update.app_id));
     }
     let Origin { package, uri, .. } = package(cosmos, &app)?;
     if let Some(requested) = &update.target.version
@@ -170,8 +179,9 @@ pub(super) async fn update(
     {
         return Err(Failure::version_upgrade(requested, package.version()));
     }
+    version::check(&package, &cosmos.config.dcos_version)?;
     let user = merged(app.options(), update.options, update.replace)?;
-    let rendered = rendered(&package, &uri, user.as_ref(), None).await?;
+    let rendered = rendered(cosmos, &package, &uri, user.as_ref(), None).await?;
     let rendered = rendered
         .ok_or_else(|| Failure::unhandled("This service does not have a marathon template"))?;
     if let Some(id) = rendered.get("id").and_then(Value::as_str).map(absolute)

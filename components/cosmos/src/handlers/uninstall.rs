@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use universe::package::Definition;
 use universe::{MediaType, label};
 
-use super::{Answer, custom, object};
+use super::{Answer, custom, object, rendering};
 use crate::Cosmos;
 use crate::clients::excerpt;
 use crate::clients::marathon::{App, deployment_id};
@@ -60,7 +60,7 @@ async fn chosen(
 ) -> Result<Vec<App>, Failure> {
     let (name, by) = (&uninstall.name, session.authorization.as_ref());
     let mut apps = match &uninstall.app_id {
-        None => cosmos.marathon.packages(by).await?,
+        None => cosmos.marathon.packages(Some(name), by).await?,
         Some(id) => {
             let app = cosmos.marathon.find(id, by).await?;
             vec![app.ok_or_else(|| Failure::uninstall_non_existent(name, id))?]
@@ -109,7 +109,8 @@ async fn forward(
 
 async fn run(cosmos: &Cosmos, session: &Session, app: &App) -> Result<Value, Failure> {
     // Before the app is gone: its labels have the notes.
-    let notes = notes(cosmos, app);
+    let notes = notes(cosmos, app).await?;
+    let _claim = cosmos.claims.take(&app.id)?;
     if app.label(uninstalls::SDK_LABEL).is_some() {
         begin_sdk(cosmos, session, app).await?;
     } else {
@@ -123,15 +124,19 @@ async fn run(cosmos: &Cosmos, session: &Session, app: &App) -> Result<Value, Fai
     }))
 }
 
-fn notes(cosmos: &Cosmos, app: &App) -> Option<String> {
-    let of =
-        |definition: &universe::Object| definition.text("postUninstallNotes").map(str::to_owned);
-    if let Some(package) = app.package() {
-        return of(&package.definition());
-    }
-    let collection = cosmos.repositories.collection();
-    let entry = collection.package(app.package_name()?, app.package_version()).ok()?;
-    of(&entry.package.definition())
+async fn notes(cosmos: &Cosmos, app: &App) -> Result<Option<String>, Failure> {
+    let (app, collection) = (app.clone(), cosmos.repositories.collection());
+    rendering::off_the_runtime(cosmos, "the package of an app", move || {
+        let of = |definition: &universe::Object| {
+            definition.text("postUninstallNotes").map(str::to_owned)
+        };
+        if let Some(package) = app.package() {
+            return of(&package.definition());
+        }
+        let entry = collection.package(app.package_name()?, app.package_version()).ok()?;
+        of(&entry.package.definition())
+    })
+    .await
 }
 
 /// Deletes the app, and ends the framework that it was.
@@ -163,37 +168,62 @@ async fn remove(cosmos: &Cosmos, session: &Session, app: &App) -> Result<(), Fai
 /// restarts of this service too.
 async fn begin_sdk(cosmos: &Cosmos, session: &Session, app: &App) -> Result<(), Failure> {
     let by = session.authorization.as_ref();
-    let version = app.label(uninstalls::VERSION_LABEL).unwrap_or("v1");
-    let frameworks = cosmos.services.framework_ids(&app.id, version, by).await.unwrap_or_default();
-    let mut pending = Pending { app_id: app.id.clone(), frameworks, deployment: None };
-    // Written first: an uninstall that was begun must not be forgotten.
-    cosmos.uninstalls.write(&pending).await?;
-    let begun = change_env(cosmos, session, app).await;
-    match begun {
-        Ok(deployment) => {
-            pending.deployment = Some(deployment);
-            cosmos.uninstalls.follow(pending).await
+    // As it is now that nobody else changes it.
+    let Some(app) = &cosmos.marathon.find(&app.id, by).await? else { return Ok(()) };
+    let known = match cosmos.uninstalls.find(&app.id).await? {
+        Some(_) if uninstalls::is_uninstalling(app) => return Ok(()),
+        // Marathon may not have heard of it: it is told again.
+        Some(known) => known,
+        None => {
+            let version = app.label(uninstalls::VERSION_LABEL).unwrap_or("v1");
+            let ids = cosmos.services.framework_ids(&app.id, version, by).await;
+            let frameworks = ids.unwrap_or_default();
+            let pending = Pending { app_id: app.id.clone(), frameworks, deployment: None };
+            // Written first: an uninstall that was begun must not be forgotten.
+            cosmos.uninstalls.begin(pending).await?
         }
-        Err(failure) => {
-            cosmos.uninstalls.forget(&app.id).await;
+    };
+    match change_env(cosmos, session, app).await {
+        Ok(deployment) => {
+            cosmos.uninstalls.begun(known, deployment).await;
+            Ok(())
+        }
+        Err(Unchanged { failure, certain }) => {
+            // Where it is not certain, what the app shows decides.
+            if certain {
+                cosmos.uninstalls.forget(known).await;
+            }
             Err(failure)
         }
     }
 }
 
+/// The change that Marathon did not confirm.
+struct Unchanged {
+    failure: Failure,
+    /// It said that it did not make it.
+    certain: bool,
+}
+
 /// Sets the variable that makes the service uninstall itself; answers the deployment's id.
-async fn change_env(cosmos: &Cosmos, session: &Session, app: &App) -> Result<String, Failure> {
+async fn change_env(cosmos: &Cosmos, session: &Session, app: &App) -> Result<String, Unchanged> {
     let mut env = app.env();
     env.insert(uninstalls::SDK_VARIABLE.to_owned(), "true".into());
-    let response = cosmos.marathon.set_env(&app.id, env, session.authorization.as_ref()).await?;
+    let changed = cosmos.marathon.set_env(&app.id, env, session.authorization.as_ref()).await;
+    let response = changed.map_err(|failure| {
+        let certain = matches!(failure.kind, "Unauthorized" | "Forbidden");
+        Unchanged { failure, certain }
+    })?;
     let body = excerpt(response.body());
     if response.status() != StatusCode::OK {
         tracing::error!(app = %app.id, method = %Method::PUT, body, "Marathon refused");
         let explanation = format!("Encountered error in marathon request {body}");
-        return Err(Failure::failed_to_start_uninstall(&app.id, &explanation));
+        let failure = Failure::failed_to_start_uninstall(&app.id, &explanation);
+        return Err(Unchanged { failure, certain: response.status().is_client_error() });
     }
     deployment_id(&response).map_err(|_| {
         let explanation = format!("Marathon update response is not a JSON Object: {body}");
-        Failure::failed_to_start_uninstall(&app.id, &explanation)
+        let failure = Failure::failed_to_start_uninstall(&app.id, &explanation);
+        Unchanged { failure, certain: false }
     })
 }

@@ -83,6 +83,25 @@ pub(super) fn remove(folder: &Path, uri: &str) {
     }
 }
 
+/// Removes the copies of all but these, and what a crash left half written.
+pub(super) fn tidy(folder: &Path, uris: &[String]) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let kept: Vec<PathBuf> = uris.iter().map(|uri| path(folder, uri)).collect();
+    for found in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let extension = found.extension().and_then(|extension| extension.to_str());
+        let stem = found.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let ours = matches!(extension, Some("repository" | "new"))
+            && stem.len() == 16
+            && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if ours && !kept.contains(&found) {
+            tracing::info!(path = %found.display(), "removing a copy that nobody needs");
+            if let Err(error) = fs::remove_file(&found) {
+                tracing::warn!(path = %found.display(), %error, "cannot remove it");
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +123,20 @@ mod tests {
         remove(&folder, "http://a");
         remove(&folder, "http://a");
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn copies_that_nobody_needs_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for uri in ["http://a", "http://b"] {
+            save(folder, uri, &Validators::default(), b"{}").unwrap();
+        }
+        fs::write(path(folder, "http://a").with_extension("new"), "half").unwrap();
+        fs::write(folder.join("notes.repository"), "not ours").unwrap();
+        tidy(folder, &["http://a".to_owned()]);
+        assert!(load(folder, "http://a").is_some() && load(folder, "http://b").is_none());
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+        tidy(&folder.join("none"), &[]);
     }
 }

@@ -1,7 +1,7 @@
 //! The one task that holds the copies of repositories, looks at the originals again from time
 //! to time, and publishes what queries see.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use universe::{Collection, Source};
+use universe::{Collection, Package, PackageFault, Repository, Source};
 
 use super::fetch::{Fetched, Fetcher};
 use super::list::{List, Listed};
@@ -19,10 +19,13 @@ use super::{Copy, Published, Status, disk};
 use crate::Config;
 use crate::error::{Failure, tell};
 
-/// A new list, with the document of what is new in it.
+/// The most packages that stay in use of documents that are no more: each holds its document.
+const CARRIED: usize = 1_000;
+
+/// The list changed; with the document of what is new in it. The list itself is read where the
+/// message arrives: messages may overtake each other.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) list: Vec<Listed>,
     pub(super) fetched: Option<(String, Fetched)>,
     /// Told once queries see it.
     pub(super) done: oneshot::Sender<()>,
@@ -42,9 +45,9 @@ pub(super) struct Keeper {
     repositories: Vec<Listed>,
     copies: BTreeMap<String, Copy>,
     /// When each was last looked at, and what was wrong with it.
-    looked_at: BTreeMap<String, (u64, Option<String>)>,
+    looked_at: BTreeMap<String, (Option<u64>, Option<String>)>,
     /// URIs that are being looked at: a slow repository is not asked twice at once.
-    looking: HashSet<String>,
+    looking: HashMap<tokio::task::Id, String>,
     looks: JoinSet<Looked>,
 }
 
@@ -65,15 +68,22 @@ impl Keeper {
             repositories: Vec::new(),
             copies: BTreeMap::new(),
             looked_at: BTreeMap::new(),
-            looking: HashSet::new(),
+            looking: HashMap::new(),
             looks: JoinSet::new(),
         }
     }
 
     /// Takes what there is without asking anybody.
     pub(super) async fn load(&mut self, list: Vec<Listed>) {
+        let uris: Vec<String> = list.iter().map(|listed| listed.uri.clone()).collect();
+        let folder = self.folder.clone();
+        let tidied = tokio::task::spawn_blocking(move || disk::tidy(&folder, &uris));
+        let _ = tidied.await;
         for listed in &list {
             if let Some(copy) = self.stored(listed).await {
+                if let Some(faults) = faults(&copy.repository) {
+                    self.looked_at.insert(listed.uri.clone(), (None, Some(faults)));
+                }
                 self.copies.insert(listed.uri.clone(), copy);
             }
         }
@@ -114,7 +124,16 @@ impl Keeper {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(message) = inbox.recv() => self.take(message).await,
-                Some(Ok(looked)) = self.looks.join_next() => self.looked(looked).await,
+                Some(looked) = self.looks.join_next_with_id() => match looked {
+                    Ok((task, looked)) => {
+                        self.looking.remove(&task);
+                        self.looked(looked).await;
+                    }
+                    Err(error) => {
+                        let uri = self.looking.remove(&error.id());
+                        tracing::error!(?uri, %error, "a look at a repository broke off");
+                    }
+                },
                 _ = ticks.tick() => self.look().await,
             }
         }
@@ -122,10 +141,15 @@ impl Keeper {
 
     async fn take(&mut self, message: Message) {
         if let Some((uri, fetched)) = message.fetched {
-            self.looked_at.insert(uri.clone(), (now(), None));
-            self.keep(uri, fetched).await;
+            self.looked_at.insert(uri.clone(), (Some(now()), None));
+            self.save(&uri, &fetched).await;
+            self.copies.insert(uri, Copy::from(fetched));
         }
-        self.change_list(message.list).await;
+        match self.list.read().await {
+            Ok(read) => self.change_list(read.repositories).await,
+            // The next look reads it.
+            Err(error) => tracing::warn!(%error, "cannot read the list of repositories"),
+        }
         // Whoever asked may be gone.
         let _ = message.done.send(());
     }
@@ -160,49 +184,60 @@ impl Keeper {
         }
         for listed in self.repositories.clone() {
             let embedded = listed.uri == catalog::URI && self.copies.contains_key(&listed.uri);
-            if embedded || !self.looking.insert(listed.uri.clone()) {
+            if embedded || self.looking.values().any(|uri| *uri == listed.uri) {
                 continue;
             }
+            let uri = listed.uri.clone();
             let known = self.copies.get(&listed.uri).map(|copy| copy.validators.clone());
             let fetcher = Arc::clone(&self.fetcher);
-            self.looks.spawn(async move {
+            let task = self.looks.spawn(async move {
                 let outcome = fetcher.fetch(&listed, &known.unwrap_or_default()).await;
                 Looked { listed, outcome }
             });
+            self.looking.insert(task.id(), uri);
         }
     }
 
     async fn looked(&mut self, Looked { listed, outcome }: Looked) {
-        self.looking.remove(&listed.uri);
         if !self.repositories.contains(&listed) {
             return;
         }
         let (repository, uri) = (&listed.name, &listed.uri);
-        let kept = self.copies.contains_key(uri);
-        let (error, fetched) = judge(outcome);
+        let known = self.copies.get(uri);
+        let error = match &outcome {
+            Ok(Some(fetched)) => faults(&fetched.repository),
+            // What was wrong with it still is.
+            Ok(None) => known.and_then(|copy| faults(&copy.repository)),
+            Err(failure) => Some(failure.explained()),
+        };
         if let Some(error) = &error {
+            let kept = known.is_some();
             tracing::error!(%repository, %uri, %error, kept, "a repository is not what it should be");
         }
-        self.looked_at.insert(uri.clone(), (now(), error.clone()));
-        // What is partly valid is better than nothing, but not better than what was valid.
-        match fetched {
-            Some(fetched) if error.is_none() || !kept => {
-                let packages = fetched.repository.packages.len();
-                tracing::info!(%repository, %uri, packages, "a repository was read");
-                self.keep(listed.uri, fetched).await;
-                self.publish();
-            }
-            _ => self.publish_statuses(),
+        self.looked_at.insert(uri.clone(), (Some(now()), error));
+        let Ok(Some(mut fetched)) = outcome else { return self.publish_statuses() };
+        let old = known.map(|copy| Arc::clone(&copy.repository));
+        let carried = old.map_or_else(Vec::new, |old| carried(&old, &fetched.repository));
+        if carried.is_empty() {
+            self.save(uri, &fetched).await;
+        } else {
+            // The copy on disk stays the one that has them.
+            let Repository { mut packages, faults } = (*fetched.repository).clone();
+            packages.extend(carried);
+            fetched.repository = Arc::new(Repository { packages, faults });
         }
+        let packages = fetched.repository.packages.len();
+        tracing::info!(%repository, %uri, packages, "a repository was read");
+        self.copies.insert(listed.uri, Copy::from(fetched));
+        self.publish();
     }
 
-    async fn keep(&mut self, uri: String, fetched: Fetched) {
-        self.copies.insert(uri.clone(), Copy::from(fetched.clone()));
+    /// Writes the copy on disk.
+    async fn save(&self, uri: &str, fetched: &Fetched) {
         if uri == catalog::URI {
             return;
         }
-        let folder = self.folder.clone();
-        let name = uri.clone();
+        let (folder, name, fetched) = (self.folder.clone(), uri.to_owned(), fetched.clone());
         let saved = tokio::task::spawn_blocking(move || {
             disk::save(&folder, &name, &fetched.validators, &fetched.document)
         });
@@ -229,23 +264,42 @@ impl Keeper {
         let status = |listed: &Listed| {
             let packages = self.copies.get(&listed.uri);
             let packages = packages.map_or(0, |copy| copy.repository.packages.len());
-            let (checked, error) = self.looked_at.get(&listed.uri).cloned().unzip();
-            (listed.uri.clone(), Status { packages, checked, error: error.flatten() })
+            let (checked, error) = self.looked_at.get(&listed.uri).cloned().unwrap_or_default();
+            (listed.uri.clone(), Status { packages, checked, error })
         };
         let statuses = self.repositories.iter().map(status).collect();
         self.published.store(Arc::new(Published { collection, statuses }));
     }
 }
 
-/// What is wrong, and what there is all the same.
-fn judge(outcome: Result<Option<Fetched>, Failure>) -> (Option<String>, Option<Fetched>) {
-    match outcome {
-        Ok(Some(fetched)) if !fetched.repository.faults.is_empty() => {
-            (Some(tell(&fetched.repository.faults)), Some(fetched))
-        }
-        Ok(fetched) => (None, fetched),
-        Err(failure) => (Some(failure.explained()), None),
+/// What is wrong with a document's packages.
+fn faults(repository: &Repository) -> Option<String> {
+    (!repository.faults.is_empty()).then(|| tell(&repository.faults))
+}
+
+/// Packages of the old document that stay in use, because one that is not valid stands in their
+/// place in the new one: the same revision, or all of a name that the new one has none of.
+fn carried(old: &Repository, new: &Repository) -> Vec<Arc<Package>> {
+    if new.faults.is_empty() {
+        return Vec::new();
     }
+    if new.packages.is_empty() {
+        return old.packages.clone();
+    }
+    let nameless = new.faults.iter().any(|fault| fault.package.is_none());
+    let fault = |fault: &PackageFault| Some((fault.package.clone()?, fault.release));
+    let faulty: HashSet<(String, Option<u64>)> = new.faults.iter().filter_map(fault).collect();
+    let names: HashSet<&str> = faulty.iter().map(|(name, _)| name.as_str()).collect();
+    let revision = |package: &Arc<Package>| (package.name().to_owned(), package.release());
+    let there: HashSet<(String, u64)> = new.packages.iter().map(revision).collect();
+    let named: HashSet<&str> = new.packages.iter().map(|package| package.name()).collect();
+    let stays = |package: &&Arc<Package>| {
+        let (name, release) = revision(package);
+        let same = faulty.contains(&(name.clone(), Some(release)));
+        let only = !named.contains(name.as_str()) && (nameless || names.contains(name.as_str()));
+        (same || only) && !there.contains(&(name, release))
+    };
+    old.packages.iter().filter(stays).take(CARRIED).cloned().collect()
 }
 
 fn now() -> u64 {

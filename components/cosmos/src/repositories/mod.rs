@@ -123,26 +123,22 @@ impl Repositories {
             return Err(Failure::repository_packages(&fetched.repository.faults));
         }
         let list = self.list.add(new.clone(), index).await?;
-        self.publish(list.clone(), Some((new.uri, fetched))).await?;
+        self.publish(Some((new.uri, fetched))).await?;
         Ok(list)
     }
 
     /// Removes the repositories with that name and URI.
     pub(crate) async fn delete(&self, wanted: NameOrUri<'_>) -> Result<Vec<Listed>, Failure> {
         let list = self.list.delete(wanted).await?;
-        self.publish(list.clone(), None).await?;
+        self.publish(None).await?;
         Ok(list)
     }
 
     /// Returns when queries see the new list.
-    async fn publish(
-        &self,
-        list: Vec<Listed>,
-        fetched: Option<(String, Fetched)>,
-    ) -> Result<(), Failure> {
+    async fn publish(&self, fetched: Option<(String, Fetched)>) -> Result<(), Failure> {
         let (done, published) = oneshot::channel();
         let stopping = || Failure::service_unavailable("cosmos");
-        let message = Message { list, fetched, done };
+        let message = Message { fetched, done };
         self.keeper.send(message).await.map_err(|_| stopping())?;
         published.await.map_err(|_| stopping())
     }

@@ -114,6 +114,10 @@ pub(crate) struct Apps(Arc<Mutex<Kept>>);
 pub(crate) struct Kept {
     pub(crate) apps: BTreeMap<String, Map<String, Value>>,
     pub(crate) deployments: Vec<String>,
+    /// Changes answer 200 with this, and are made all the same.
+    pub(crate) answer_to_changes: Option<Told>,
+    /// Apps that vanish before the next change of them.
+    pub(crate) vanishing: Vec<String>,
     /// Answered instead, to the calls whose method and target begin so.
     pub(crate) instead: Vec<(Method, String, Told)>,
     changes: u32,
@@ -147,16 +151,21 @@ impl Apps {
         }
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
         if path == "/v2/deployments" {
-            let all: Vec<Value> = kept.deployments.iter().map(|id| json!({ "id": id })).collect();
+            let all: Vec<Value> = kept
+                .deployments
+                .iter()
+                .map(|id| json!({ "id": id, "affectedApps": ["/group/a"] }))
+                .collect();
             return Told::json(200, &json!(all));
         }
         let Some(id) = path.strip_prefix("/v2/apps") else { return missing("/") };
         match seen.method {
             Method::GET if id.is_empty() => {
-                assert_eq!(query, "label=DCOS_PACKAGE_NAME");
+                let selector = query.strip_prefix("label=DCOS_PACKAGE_NAME").unwrap();
+                let wanted = selector.strip_prefix("%3D%3D");
                 let labelled = |app: &&Map<String, Value>| {
-                    app.get("labels")
-                        .is_some_and(|labels| labels.get("DCOS_PACKAGE_NAME").is_some())
+                    let name = app.get("labels").and_then(|all| all.get("DCOS_PACKAGE_NAME"));
+                    name.is_some_and(|name| wanted.is_none_or(|wanted| *name == wanted))
                 };
                 let apps: Vec<&Map<String, Value>> = kept.apps.values().filter(labelled).collect();
                 Told::json(200, &json!({ "apps": apps }))
@@ -198,12 +207,22 @@ fn change(kept: &mut Kept, id: &str, query: &str, body: &[u8]) -> Told {
     assert!(query.contains("force=true"), "{query}");
     kept.changes += 1;
     let deployment = format!("deployment-{}", kept.changes);
-    let Some(app) = kept.apps.get_mut(id) else { return missing(id) };
+    if kept.vanishing.iter().any(|vanishing| vanishing == id) {
+        kept.apps.remove(id);
+    }
+    let created = !kept.apps.contains_key(id);
+    let app = kept.apps.entry(id.to_owned()).or_default();
     if query.contains("partialUpdate=false") {
         app.clear();
     }
     app.extend(update);
     app.insert("id".to_owned(), json!(id));
     kept.deployments.push(deployment.clone());
+    if let Some(told) = &kept.answer_to_changes {
+        return told.clone();
+    }
+    if created {
+        return Told::json(201, &json!({"version": "v", "deploymentId": deployment}));
+    }
     Told::json(200, &json!({"version": "v", "deploymentId": deployment}))
 }

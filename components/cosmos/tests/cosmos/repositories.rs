@@ -344,6 +344,46 @@ async fn one_that_breaks_later_takes_nothing_down() {
 }
 
 #[tokio::test]
+async fn one_bad_package_holds_up_no_other() {
+    let told = Arc::new(Mutex::new((1, vec![package("first", "1", 0)])));
+    let (shared, full) = (Arc::clone(&told), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&full);
+    let repository = Fake::start(move |seen| {
+        let (tag, packages) = shared.lock().unwrap().clone();
+        let tag = format!("\"{tag}\"");
+        if seen.headers.get("if-none-match").is_some_and(|known| *known == tag.as_str()) {
+            return Told::new(304, V4, "");
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        Told::new(200, V4, document(&packages)).header("etag", &tag)
+    })
+    .await;
+    let mut world = World::start(&[]).await;
+    world.ok("package/repository/add", 1, json!({"name": "r", "uri": repository.url()})).await;
+    let bad = changed(package("first", "2", 1), json!({"version": null}));
+    *told.lock().unwrap() = (2, vec![bad.clone(), package("second", "1", 0)]);
+    // The good one comes, and what the bad one stands in the place of stays.
+    world.until("it comes", async || world.names().await == ["first", "second"]).await;
+    let fault = "package [first] release 1: version: is missing";
+    let asked = || repository.seen().len();
+    let before = asked();
+    world.until("it is asked again", async || asked() > before + 3).await;
+    // Unchanged is not well, and nothing is sent again.
+    assert_eq!(world.statuses().await[0]["error"], fault);
+    assert_eq!(full.load(Ordering::Relaxed), 2);
+    assert_eq!(world.names().await, ["first", "second"]);
+    *told.lock().unwrap() = (3, vec![bad, package("first", "1", 0), package("third", "1", 0)]);
+    world.until("it changes", async || world.names().await == ["first", "third"]).await;
+    // The copy on disk tells its fault as well.
+    world.stop().await;
+    world.config.refresh = Duration::from_secs(3600);
+    *told.lock().unwrap() = (3, Vec::new());
+    world.restart().await;
+    assert_eq!(world.names().await, ["first", "third"]);
+    assert_eq!(world.statuses().await[0]["error"], fault);
+}
+
+#[tokio::test]
 async fn what_did_not_change_is_not_sent_again() {
     let (full, unchanged) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counts = (Arc::clone(&full), Arc::clone(&unchanged));
@@ -397,8 +437,10 @@ async fn a_file_is_read_again_when_it_changes() {
 
 #[tokio::test]
 async fn two_at_once_do_not_lose_one() {
-    let world = World::start(&[]).await;
-    let uris: Vec<String> = (0..5).map(|at| world.file(&format!("{at}"), &[])).collect();
+    let world = World::with(&[], |config| config.refresh = Duration::from_secs(3600)).await;
+    let uris: Vec<String> = (0..5)
+        .map(|at| world.file(&format!("{at}"), &[package(&format!("p{at}"), "1", 0)]))
+        .collect();
     let add = |at: usize| {
         world.ask("package/repository/add", 1, json!({"name": format!("{at}"), "uri": uris[at]}))
     };
@@ -410,6 +452,10 @@ async fn two_at_once_do_not_lose_one() {
             _ => assert_eq!(answer["type"], "ConcurrentAccess"),
         }
     }
+    // At once, not with the next look.
+    let found = world.names().await;
+    let expected: Vec<String> = added.iter().map(|name| format!("p{name}")).collect();
+    assert_eq!(found, expected);
     let mut listed = list(&world).await;
     listed.sort();
     assert_eq!(listed, added);

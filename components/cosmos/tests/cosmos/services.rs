@@ -91,6 +91,35 @@ async fn options_change_and_the_service_stays() {
 }
 
 #[tokio::test]
+async fn an_app_that_vanished_does_not_come_back() {
+    let world = world().await;
+    world.apps.kept().vanishing.push("/alpha".to_owned());
+    let update = json!({"appId": "/alpha", "replace": true});
+    let refused = world.refused("service/update", update).await;
+    assert_eq!((refused.0, refused.1.as_str()), (400, "MarathonAppNotFound"));
+    assert!(world.apps.app("/alpha").is_none());
+}
+
+#[tokio::test]
+async fn a_package_for_a_later_release_is_refused_throughout() {
+    let world = world().await;
+    let later = changed(package("late", "1.0", 0), json!({"minDcosReleaseVersion": "999"}));
+    let uri = world.file("late.json", &[later.clone()]);
+    world.ok("package/repository/add", 1, json!({"name": "late", "uri": uri})).await;
+    let labels = json!({"DCOS_PACKAGE_NAME": "late", "DCOS_PACKAGE_VERSION": "1.0"});
+    let app = json!({"id": "/late", "labels": labels});
+    world.apps.kept().apps.insert("/late".to_owned(), app.as_object().unwrap().clone());
+    for (call, body) in [
+        ("package/install", json!({"packageName": "late"})),
+        ("package/render", json!({"packageName": "late"})),
+        ("service/update", json!({"appId": "/late", "replace": true})),
+    ] {
+        let refused = world.refused(call, body).await;
+        assert_eq!((refused.0, refused.1.as_str()), (400, "MinDcosReleaseVersionNotMet"), "{call}");
+    }
+}
+
+#[tokio::test]
 async fn packages_with_a_manager_are_its_business() {
     let answer = json!({"packageName": "managed", "packageVersion": "1.0", "appId": "/m"});
     let manager = Fake::start(move |seen| match seen.target.as_str() {

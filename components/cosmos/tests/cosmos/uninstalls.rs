@@ -228,6 +228,82 @@ async fn an_uninstall_cut_off_before_marathon_knew_never_began() {
 }
 
 #[tokio::test]
+async fn an_uninstall_goes_on_where_the_answer_was_lost() {
+    for lost in [Told::new(504, "text/plain", "late"), Told::json(200, &json!({"version": "v"}))] {
+        let done = Arc::new(AtomicBool::new(true));
+        let service = sdk(&done).await;
+        let world = World::start(&[]).await;
+        installed_sdk(&world, &service).await;
+        world.apps.kept().answer_to_changes = Some(lost);
+        let refused = world.refused("package/uninstall", json!({"packageName": "alpha"})).await;
+        assert_eq!((refused.0, refused.1.as_str()), (400, "FailedToStartUninstall"));
+        assert_eq!(world.keys("/cosmos/uninstalls/").await, 1);
+        // The old instance looks complete too: not while anything of it is being deployed.
+        let looks =
+            || world.marathon.seen().iter().filter(|s| s.target == "/v2/deployments").count();
+        let before = looks();
+        world.until("it looks", async || looks() > before + 3).await;
+        assert!(world.apps.app("/group/a").is_some());
+        world.apps.kept().deployments.clear();
+        world.until("the app goes", async || world.apps.app("/group/a").is_none()).await;
+        world.until("it is forgotten", async || world.keys("/cosmos/uninstalls/").await == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_uninstall_joins_the_first() {
+    let done = Arc::new(AtomicBool::new(false));
+    let service = sdk(&done).await;
+    let world = World::start(&[]).await;
+    installed_sdk(&world, &service).await;
+    let ask = json!({"packageName": "alpha"});
+    let puts = || world.marathon.seen().iter().filter(|seen| seen.method == Method::PUT).count();
+    world.ok("package/uninstall", 1, ask.clone()).await;
+    let begun = puts();
+    // Whatever Marathon would answer now, the first one goes on.
+    world.apps.instead(Method::PUT, "/v2/apps", Told::json(422, &json!({"message": "no"})));
+    let again = world.ok("package/uninstall", 1, ask).await;
+    assert_eq!(again["results"][0]["appId"], "/group/a");
+    assert_eq!((puts(), world.keys("/cosmos/uninstalls/").await), (begun, 1));
+    world.apps.kept().instead.clear();
+    // Nor is it undone by an update.
+    let update = json!({"appId": "/group/a", "replace": true, "options": {"port": 7}});
+    let refused = world.refused("service/update", update).await;
+    assert_eq!((refused.0, refused.1.as_str()), (409, "ServiceUninstalling"));
+    assert_eq!(world.apps.app("/group/a").unwrap()["env"]["SDK_UNINSTALL"], "true");
+    // What stands in the way of deleting the app is waited for.
+    world.apps.instead(Method::DELETE, "/v2/apps", Told::json(409, &json!({})));
+    world.apps.kept().deployments.clear();
+    done.store(true, Ordering::Relaxed);
+    let tried = || world.marathon.seen().iter().filter(|s| s.method == Method::DELETE).count();
+    world.until("it is tried again", async || tried() > 2).await;
+    world.apps.kept().instead.clear();
+    world.until("the app goes", async || world.apps.app("/group/a").is_none()).await;
+}
+
+#[tokio::test]
+async fn an_app_does_not_get_to_know_who_asks() {
+    let done = Arc::new(AtomicBool::new(false));
+    let service = sdk(&done).await;
+    let world = World::start(&[]).await;
+    installed_sdk(&world, &service).await;
+    let kind = |what: &str| {
+        format!("application/vnd.dcos.package.uninstall-{what}+json;charset=utf-8;version=v1")
+    };
+    let (request, response) = (kind("request"), kind("response"));
+    let headers = [
+        ("content-type", request.as_str()),
+        ("accept", response.as_str()),
+        ("authorization", "token=secret"),
+    ];
+    let body = json!({"packageName": "alpha"}).to_string();
+    let answer = world.send(Method::POST, "/package/uninstall", &headers, body.as_bytes()).await;
+    assert_eq!(answer.status(), 200);
+    let told = |fake: &Fake| fake.seen().iter().any(|s| s.headers.contains_key("authorization"));
+    assert!(told(&world.marathon) && !service.seen().is_empty() && !told(&service));
+}
+
+#[tokio::test]
 async fn a_manager_uninstalls_its_packages() {
     let manager = Fake::start(|_| {
         Told::json(200, &json!({"results": [{"packageName": "managed", "appId": "/m"}]}))

@@ -13,7 +13,7 @@ use crate::Object;
 pub const MAX_DEPTH: usize = 100;
 /// The most bytes a rendered text may have.
 pub const MAX_OUTPUT: usize = 16 * 1024 * 1024;
-/// The most parts a rendering may print; a template of some bytes could name lists within
+/// The most parts a rendering may print, and bytes it may read as templates on the way; a template of some bytes could name lists within
 /// lists and go on for ever.
 pub const MAX_STEPS: usize = 2_000_000;
 

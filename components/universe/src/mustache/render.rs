@@ -74,7 +74,11 @@ impl<'a> Renderer<'a> {
     }
 
     fn step(&mut self) -> Result<(), RenderError> {
-        self.steps += 1;
+        self.steps(1)
+    }
+
+    fn steps(&mut self, taken: usize) -> Result<(), RenderError> {
+        self.steps = self.steps.saturating_add(taken);
         if self.steps > MAX_STEPS { Err(RenderError::TooLong) } else { Ok(()) }
     }
 
@@ -116,6 +120,8 @@ impl<'a> Renderer<'a> {
         if self.functions == MAX_FUNCTIONS {
             return Err(RenderError::Endless);
         }
+        // Reading it again costs as much as printing its parts would.
+        self.steps(text.len())?;
         let nodes = parse::parse(text)?;
         self.functions += 1;
         let done = self.all(&nodes);
