@@ -104,7 +104,7 @@ async fn an_app_that_vanished_does_not_come_back() {
 async fn a_package_for_a_later_release_is_refused_throughout() {
     let world = world().await;
     let later = changed(package("late", "1.0", 0), json!({"minDcosReleaseVersion": "999"}));
-    let uri = world.file("late.json", &[later.clone()]);
+    let uri = world.file("late.json", &[later]);
     world.ok("package/repository/add", 1, json!({"name": "late", "uri": uri})).await;
     let labels = json!({"DCOS_PACKAGE_NAME": "late", "DCOS_PACKAGE_VERSION": "1.0"});
     let app = json!({"id": "/late", "labels": labels});

@@ -184,3 +184,14 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<String>(&rendered).unwrap(), text);
     }
 }
+
+#[test]
+fn texts_read_again_and_again_end() {
+    let context = json!({"text": "x".repeat(100_000)});
+    let render = |times: usize| {
+        let template = "{{#asJson}}text{{/asJson}}".repeat(times);
+        Template::parse(&template).unwrap().render(context.as_object().unwrap())
+    };
+    assert!(render(3).is_ok());
+    assert_eq!(render(30), Err(RenderError::TooLong));
+}
