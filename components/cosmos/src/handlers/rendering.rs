@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use universe::{Object, Package, marathon_app};
 
@@ -37,15 +38,43 @@ pub(super) async fn off_the_runtime<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let permit = timeout(TURN, Arc::clone(&cosmos.renderings).acquire_owned()).await;
+    within(&cosmos.renderings, [TURN, PATIENCE], what, work).await
+}
+
+async fn within<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    [turn, patience]: [Duration; 2],
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let permit = timeout(turn, Arc::clone(permits).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else { return Err(Failure::busy(what)) };
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         work()
     });
-    match timeout(PATIENCE, work).await {
+    match timeout(patience, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(_)) => Err(Failure::unhandled(format!("{what} failed"))),
         Err(_) => Err(Failure::unhandled(format!("{what} takes too long"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_end_keeps_its_place_and_no_other() {
+        let permits = Arc::new(Semaphore::new(1));
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+        let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
+        let endless = move || ended.recv().is_err();
+        let failure = within(&permits, [long, short], "it", endless).await.unwrap_err();
+        assert_eq!(failure.message, "it takes too long");
+        let failure = within(&permits, [short, long], "it", || ()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.status.as_u16()), ("Busy", 503));
+        drop(end);
+        assert_eq!(within(&permits, [long, long], "it", || 7).await, Ok(7));
     }
 }
