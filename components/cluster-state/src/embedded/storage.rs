@@ -1,5 +1,8 @@
 //! The file: tables, opening, reading, and reopening after a failed flush.
 
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +39,7 @@ impl Storage {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(StateError::storage)?;
         }
+        make_private(path).map_err(StateError::storage)?;
         let database = create(path)?;
         Ok(Storage { path: path.to_owned(), database: Mutex::new(Some(Arc::new(database))) })
     }
@@ -94,6 +98,19 @@ impl Storage {
 
 fn entry(key: String, (version, value): (u64, &[u8])) -> Entry {
     Entry { key, value: Bytes::copy_from_slice(value), version: Version(version) }
+}
+
+/// Makes the file one that only its owner reads: the state holds what services are told in
+/// their environment, passwords among it.
+fn make_private(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path)?;
+    // One of an earlier version may be open to everybody.
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<Database, StateError> {

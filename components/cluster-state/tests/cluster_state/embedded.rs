@@ -1,5 +1,7 @@
 //! What only the embedded store promises: its file.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +30,20 @@ async fn locks_its_file() {
     assert!(matches!(embedded::open(&path), Err(StateError::Locked { .. })));
     drop(first);
     assert!(embedded::open(&path).is_ok(), "dropping the store unlocks the file");
+}
+
+/// The state holds what apps are told in their environment: passwords.
+#[tokio::test]
+async fn its_file_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(embedded::open(&path).unwrap());
+    assert_eq!(mode(), 0o600);
+    // As an earlier version left it.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    drop(embedded::open(&path).unwrap());
+    assert_eq!(mode(), 0o600);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The components of `dais up`, started, watched and stopped together.
 
-use super::{endpoints::Endpoints, services::Services};
+use super::{data_dir::make_private, endpoints::Endpoints, services::Services};
 use anyhow::{Context, anyhow};
 use http_kit::logging::LevelControl;
 use mesos_agent::{AgentConfig, RunningAgent};
@@ -55,6 +55,8 @@ impl Cluster {
         let (stop_master, stop_agents) = (CancellationToken::new(), CancellationToken::new());
         let mut ports = plan.ports.iter().copied();
         let master_dir = folder.join("master");
+        make_private(&master_dir)
+            .with_context(|| format!("cannot make {}", master_dir.display()))?;
         let state = cluster_state::embedded::open(master_dir.join("state.redb"))
             .with_context(|| format!("cannot open the state in {}", master_dir.display()))?;
         let config = MasterConfig {

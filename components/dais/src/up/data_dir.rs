@@ -4,8 +4,9 @@ use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
 use std::{
     env,
-    fs::{self, File},
-    io::{Read, Write},
+    fs::{self, File, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -57,6 +58,17 @@ fn lock(path: &Path) -> anyhow::Result<Flock<File>> {
     }
 }
 
+/// Makes a folder below the data directory that nobody else looks into. Not for agents: tasks of
+/// other users have to pass through theirs.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // One of an earlier version may be open to everybody.
+    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 /// Where a cluster lives unless told otherwise on the command line.
 pub(crate) fn default_path() -> Option<PathBuf> {
     if let Some(path) = env::var_os("DAIS_DATA_DIR").filter(|path| !path.is_empty()) {
@@ -71,6 +83,18 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_services_are_their_owners_also_old_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("a/new"));
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, Permissions::from_mode(0o755)).unwrap();
+        for path in [old, new] {
+            make_private(&path).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
 
     #[test]
     fn only_one_may_use_a_folder() {

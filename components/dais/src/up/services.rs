@@ -1,6 +1,6 @@
 //! The services of `dais up`: Marathon, and Cosmos on top of it.
 
-use super::cluster::reachable;
+use super::{cluster::reachable, data_dir::make_private};
 use crate::user::current_user;
 use anyhow::{Context, anyhow};
 use cluster_state::ClusterState;
@@ -96,6 +96,7 @@ fn url(address: SocketAddr) -> String {
 }
 
 fn open(folder: &Path) -> anyhow::Result<Arc<dyn ClusterState>> {
+    make_private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("state.redb");
     let state = cluster_state::embedded::open(&path);
     Ok(state.with_context(|| format!("cannot open the state {}", path.display()))?)
