@@ -14,6 +14,7 @@
 //! 4. [`client`] makes requests to others.
 //! 5. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
 //!    both daemons have.
+//! 6. [`origin`] keeps pages of other origins from changing anything.
 //!
 //! It is not a web framework and knows no Mesos message: no component's state,
 //! no protobuf. It has no TLS yet, no HTTP/2, and no authorization beyond "who is
@@ -31,6 +32,7 @@ pub mod help;
 pub mod json;
 pub mod logging;
 pub mod negotiate;
+pub mod origin;
 pub mod prometheus;
 pub mod query;
 pub mod respond;

@@ -22,8 +22,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_kit::{
-    Authentication, Body, Credentials, Reply, Request, Response, Service, body::read_body, gzip,
-    negotiate::accepts_gzip, respond,
+    Authentication, Body, Credentials, Reply, Request, Response, Service,
+    body::read_body,
+    gzip,
+    negotiate::accepts_gzip,
+    origin::{self, is_foreign_write},
+    respond,
 };
 use marathon_core::{Command, Done, Event, EventKind, View};
 use marathon_model::{PathId, Timestamp, change::Change};
@@ -130,6 +134,14 @@ impl Api {
             Some(limit) if active.number() > limit => {
                 let text = format!("Too many concurrent requests! Allowed: {limit}.");
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, text).response()
+            }
+            _ if is_foreign_write(
+                request.method(),
+                request.headers(),
+                &config.access_control_allow_origin,
+            ) =>
+            {
+                Problem::new(StatusCode::FORBIDDEN, origin::REFUSAL).response()
             }
             // Browsers ask whether they may ask, and never say who they are then.
             _ if request.method() == Method::OPTIONS => self.routed(request, peer, gzip).await,

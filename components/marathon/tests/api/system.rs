@@ -119,6 +119,33 @@ async fn bodies_are_read_whatever_their_type_is_called() {
     assert_eq!(api.send(broken).await.expect(400)["message"], "Invalid JSON");
 }
 
+/// No browser asks before it sends a page's text somewhere; what it sends would be obeyed.
+#[tokio::test]
+async fn pages_of_others_change_nothing() {
+    let config =
+        Config { access_control_allow_origin: vec!["http://ui".into()], ..Config::default() };
+    let api = Api::with(config).await;
+    let own = format!("http://{}", api.address);
+    for (origin, status) in [("http://evil.com", 403), ("http://ui", 201), (own.as_str(), 409)] {
+        let request = api
+            .request(Method::POST, "/v2/apps")
+            .header("content-type", "text/plain")
+            .header("origin", origin)
+            .body(Full::new(r#"{"id":"a","cmd":"sleep 1","instances":0}"#.into()))
+            .unwrap();
+        let answer = api.send(request).await;
+        assert_eq!(answer.status, status, "{origin}");
+        assert_eq!(answer.header("access-control-allow-origin"), "http://ui");
+        if status == 403 {
+            let message = answer.json()["message"].clone();
+            assert!(message.as_str().unwrap().contains("another origin"), "{message}");
+            assert_eq!(api.get("/v2/apps").await.json()["apps"], json!([]));
+        }
+    }
+    let request = api.request(Method::GET, "/v2/apps").header("origin", "http://evil.com");
+    api.send(request.body(Full::default()).unwrap()).await.expect(200);
+}
+
 #[tokio::test]
 async fn options_of_the_api() {
     let config = Config {
