@@ -1,8 +1,8 @@
 //! What every command is given: input and output, settings, and the cluster's servers.
 
 use crate::config::Folder;
-use crate::endpoints::{Cluster, Mesos};
-use crate::server::{Server, is_below};
+use crate::endpoints::{Cluster, Mesos, Trust};
+use crate::server::Server;
 use crate::terminal::Io;
 use clap::{ArgAction, Args};
 use http_kit::client::{Client, ClientConfig};
@@ -67,19 +67,16 @@ impl Context {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let cluster = self.cluster.as_ref();
-        Ok(client(
-            cluster.map_or(crate::endpoints::TIMEOUT, |cluster| cluster.timeout),
-            cluster.is_some_and(|cluster| cluster.any_certificate),
-        ))
+        match &self.cluster {
+            Some(cluster) => client(cluster.timeout, &cluster.trust),
+            None => client(crate::endpoints::TIMEOUT, &Trust::Public),
+        }
     }
 
     /// A server of the cluster at a URL.
     pub(crate) fn server(&mut self, who: &'static str, url: &str) -> anyhow::Result<Server> {
         let cluster = self.cluster()?;
-        // A token is for the gateway it was got from and for nobody else.
-        let own = cluster.gateway.as_ref().is_some_and(|gateway| is_below(url, gateway));
-        let token = cluster.token.clone().filter(|_| own);
+        let token = cluster.token_for(url);
         let client = self.client()?;
         self.client = Some(client.clone());
         let verbosity = self.verbosity();
@@ -120,14 +117,14 @@ impl Context {
     }
 }
 
-/// A client that waits this long for answers.
-pub(crate) fn client(timeout: Duration, any_certificate: bool) -> Client {
-    Client::new(ClientConfig {
+/// A client that waits this long for answers, and takes these certificates.
+pub(crate) fn client(timeout: Duration, trust: &Trust) -> anyhow::Result<Client> {
+    Ok(Client::new(ClientConfig {
         connect_timeout: timeout.min(Duration::from_secs(10)),
         response_timeout: timeout,
         read_timeout: timeout,
         body_limit: 1 << 30,
-        any_certificate,
-        ..ClientConfig::default()
-    })
+        any_certificate: *trust == Trust::Any,
+        authorities: trust.authorities()?,
+    }))
 }

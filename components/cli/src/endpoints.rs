@@ -9,9 +9,11 @@
 use crate::config::{Config, Folder, keys};
 use crate::context::Globals;
 use crate::json::some_text;
+use crate::server::is_below;
 use crate::terminal::Environment;
 use anyhow::{Context, bail};
 use http::Uri;
+use http_kit::client::Authorities;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,8 +31,19 @@ pub(crate) struct Cluster {
     pub(crate) cosmos: Option<String>,
     pub(crate) mesos: Option<String>,
     pub(crate) token: Option<String>,
-    pub(crate) any_certificate: bool,
+    pub(crate) trust: Trust,
     pub(crate) timeout: Duration,
+}
+
+/// Which certificates are taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Those of public authorities.
+    #[default]
+    Public,
+    /// Those of the authorities in a file as well.
+    Bundle(PathBuf),
+    Any,
 }
 
 /// How agents are reached.
@@ -51,7 +64,7 @@ impl Default for Cluster {
             cosmos: None,
             mesos: None,
             token: None,
-            any_certificate: false,
+            trust: Trust::Public,
             timeout: TIMEOUT,
         }
     }
@@ -151,8 +164,7 @@ impl Cluster {
             self.timeout = Duration::from_secs(seconds);
         }
         if let Some(text) = get(keys::SSL_VERIFY) {
-            // The path of a bundle is kept, not used: only the public roots are known.
-            self.any_certificate = text.eq_ignore_ascii_case("false");
+            self.trust = Trust::of(&text);
         }
         let take = |place: &mut Option<String>, key| {
             if let Some(value) = get(key) {
@@ -167,6 +179,12 @@ impl Cluster {
             *url = url.as_deref().map(whole);
         }
         Ok(())
+    }
+
+    /// The token, if a URL is where it belongs: at the gateway it was got from.
+    pub(crate) fn token_for(&self, url: &str) -> Option<String> {
+        let own = self.gateway.as_ref().is_some_and(|gateway| is_below(url, gateway));
+        self.token.clone().filter(|_| own)
     }
 
     pub(crate) fn marathon(&self) -> anyhow::Result<String> {
@@ -195,6 +213,28 @@ impl Cluster {
         own.clone().or_else(gateway).with_context(|| {
             format!("this cluster has no {what}; is it an older `dais up`? start it again")
         })
+    }
+}
+
+// === impl Trust ===
+
+impl Trust {
+    /// From core.ssl_verify: true, false, or a path.
+    pub(crate) fn of(text: &str) -> Trust {
+        match text.to_ascii_lowercase().as_str() {
+            "false" | "f" | "0" => Trust::Any,
+            "true" | "t" | "1" => Trust::Public,
+            _ => Trust::Bundle(PathBuf::from(text)),
+        }
+    }
+
+    /// The authorities beside the public ones.
+    pub(crate) fn authorities(&self) -> anyhow::Result<Authorities> {
+        let Trust::Bundle(path) = self else { return Ok(Authorities::default()) };
+        let bundle = fs::read(path)
+            .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+        Authorities::from_pem(&bundle)
+            .with_context(|| format!("cannot trust what is in {}", path.display()))
     }
 }
 
@@ -262,7 +302,7 @@ mod tests {
         let cluster = Cluster::find(&env, &Globals::default()).unwrap();
         assert_eq!(cluster.marathon().unwrap(), "http://mom:8081");
         assert_eq!(cluster.mesos().unwrap(), "http://gate/mesos");
-        assert_eq!((cluster.timeout, cluster.any_certificate), (Duration::from_secs(7), true));
+        assert_eq!((cluster.timeout, cluster.trust), (Duration::from_secs(7), Trust::Any));
         let env = Environment::of([("DAIS_URL", "http://gate"), ("DCOS_TIMEOUT", "soon")]);
         let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
         assert!(error.contains("\"soon\"") && error.contains("1 or more"), "{error}");
@@ -271,6 +311,19 @@ mod tests {
             let error = Cluster::find(&env, &Globals::default()).unwrap_err().to_string();
             assert!(error.contains("expected http://"), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn a_bundle_is_read_and_what_is_none_is_named() {
+        assert_eq!(Trust::of("True"), Trust::Public);
+        assert_eq!(Trust::Public.authorities().unwrap(), Authorities::default());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let trust = Trust::of(path.to_str().unwrap());
+        let error = || format!("{:#}", trust.authorities().unwrap_err());
+        assert!(error().contains("cannot read the certificates in"), "{}", error());
+        fs::write(&path, "no certificate").unwrap();
+        assert!(error().contains("BEGIN CERTIFICATE"), "{}", error());
     }
 
     #[test]

@@ -198,15 +198,15 @@ async fn items(
 /// What a cluster says it is, if it says anything.
 async fn version(config: Config, verbosity: u8) -> Option<String> {
     let cluster = endpoints::Cluster::configured(&config).ok()?;
-    let client = client(LIST_TIMEOUT, cluster.any_certificate);
+    let client = client(LIST_TIMEOUT, &cluster.trust).ok()?;
     let ask = async |url: &str, path: &str| {
-        let server =
-            Server::new("the cluster", url, client.clone(), cluster.token.clone(), verbosity);
+        let token = cluster.token_for(url);
+        let server = Server::new("the cluster", url, client.clone(), token, verbosity);
         let answer = server.get(path).await.ok()?;
         some_text(&answer, "/version").map(str::to_owned)
     };
     if let Some(mesos) = &cluster.mesos {
         return ask(mesos, "/version").await;
     }
-    ask(&cluster.gateway?, "/dcos-metadata/dcos-version.json").await
+    ask(cluster.gateway.as_ref()?, "/dcos-metadata/dcos-version.json").await
 }

@@ -66,6 +66,46 @@ fn a_gateway_is_recognised_by_its_metadata() {
     assert!(err.contains("core.dcos_acs_token"), "{err}");
 }
 
+/// Whoever answers at one URL may name any other server.
+#[test]
+fn a_token_goes_to_the_url_it_was_given_for_and_no_further() {
+    let (marathon, other) = (Scripted::start(), Scripted::start());
+    master(&other);
+    marathon.on("GET /state-summary", 404, "");
+    let info = json!({"marathon_config": {"master": other.address()}});
+    marathon.on("GET /v2/info", 200, info);
+    let home = marathon.folder().to_str().unwrap();
+    let token = ("DCOS_CLUSTER_SETUP_ACS_TOKEN", "secret");
+    let words = format!("cluster setup http://{}", marathon.address());
+    run(&words, "", &[("HOME", home), token]).ok();
+    assert!(marathon.seen().iter().all(|seen| seen.headers["authorization"] == "token=secret"));
+    // And so it is later.
+    let url = format!("http://{}", marathon.address());
+    for words in [
+        format!("config set core.dcos_url {url}"),
+        "config set core.dcos_acs_token secret".to_owned(),
+        "cluster list".to_owned(),
+        "node".to_owned(),
+    ] {
+        let _ = run(&words, "", &[("HOME", home)]);
+    }
+    assert!(other.lines().contains(&"GET /version".to_owned()), "{:?}", other.lines());
+    let told = other.seen().iter().any(|seen| seen.headers.contains_key("authorization"));
+    assert!(!told, "{:?}", other.seen());
+}
+
+#[test]
+fn a_bundle_of_authorities_is_read_at_once() {
+    let cluster = Scripted::start();
+    master(&cluster);
+    let words = format!("cluster setup {} --ca-certs=", cluster.address());
+    let err = with_config(&cluster, &format!("{words}/no/such/file")).failed(1);
+    assert!(err.contains("cannot read the certificates in /no/such/file"), "{err}");
+    let file = cluster.file("ca.pem", "nothing");
+    let err = with_config(&cluster, &format!("{words}{file}")).failed(1);
+    assert!(err.contains("there is no certificate in it"), "{err}");
+}
+
 #[test]
 fn what_is_no_cluster_is_not_set_up() {
     let cluster = Scripted::start();

@@ -2,9 +2,9 @@
 
 use crate::config::{Config, Folder, keys};
 use crate::context::{Context, client};
-use crate::endpoints::{self, whole};
+use crate::endpoints::{self, Trust, whole};
 use crate::json::{list, some_text, text};
-use crate::server::Server;
+use crate::server::{Server, is_below};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use http_kit::client::Client;
@@ -27,7 +27,7 @@ pub struct Setup {
     /// Accepted for the dcos CLI's sake: nothing is asked about certificates.
     #[arg(long)]
     no_check: bool,
-    /// The path of certificates to trust.
+    /// A PEM file with certificates of authorities to trust, beside the public ones.
     #[arg(long, value_name = "FILE")]
     ca_certs: Option<String>,
     /// Wait for answers as long as it takes.
@@ -61,6 +61,8 @@ struct Found {
 struct Probe {
     client: Client,
     token: Option<String>,
+    /// The URL that the user gave: the token is for it, and for no server that it names.
+    typed: Option<String>,
     verbosity: u8,
 }
 
@@ -73,8 +75,9 @@ impl Setup {
             if self.no_timeout { Duration::from_secs(86_400) } else { Duration::from_secs(20) };
         let token = ["DAIS_CLUSTER_SETUP_ACS_TOKEN", "DCOS_CLUSTER_SETUP_ACS_TOKEN"];
         let probe = Probe {
-            client: client(timeout, self.insecure),
+            client: client(timeout, &self.trust())?,
             token: env.first(&token),
+            typed: self.cluster.as_deref().map(whole),
             verbosity: context.verbosity(),
         };
         // The folder of a `dais up` tells what its servers cannot: where the others are.
@@ -101,6 +104,14 @@ impl Setup {
         Ok(())
     }
 
+    fn trust(&self) -> Trust {
+        match &self.ca_certs {
+            _ if self.insecure => Trust::Any,
+            Some(path) => Trust::Bundle(path.into()),
+            None => Trust::Public,
+        }
+    }
+
     fn fill(&self, config: &mut Config, found: &Found, token: Option<&str>) -> anyhow::Result<()> {
         config.set(keys::NAME, self.name.as_deref().unwrap_or(&found.name))?;
         let pairs = [
@@ -121,7 +132,10 @@ impl Setup {
         if self.insecure {
             config.set(keys::SSL_VERIFY, "false")?;
         } else if let Some(path) = &self.ca_certs {
-            config.set(keys::SSL_VERIFY, path)?;
+            // Later commands run in other folders.
+            let path = std::fs::canonicalize(path)
+                .map_or_else(|_| path.clone(), |path| path.to_string_lossy().into_owned());
+            config.set(keys::SSL_VERIFY, &path)?;
         }
         Ok(())
     }
@@ -215,7 +229,9 @@ impl Probe {
     }
 
     fn server(&self, url: &str) -> Server {
-        Server::new("the cluster", url, self.client.clone(), self.token.clone(), self.verbosity)
+        let own = self.typed.as_ref().is_some_and(|typed| is_below(url, typed));
+        let token = self.token.clone().filter(|_| own);
+        Server::new("the cluster", url, self.client.clone(), token, self.verbosity)
     }
 }
 
