@@ -119,6 +119,39 @@ fn following_ends_when_the_tasks_are_over() {
     assert_eq!(cluster.run("task log -f web.1").ok(), "a\nb\n");
 }
 
+/// A task that is over is read to its end and then left alone, however long another runs.
+#[test]
+fn following_leaves_tasks_that_are_over() {
+    let cluster = Scripted::start();
+    let mut state = state(&cluster);
+    cluster.on("GET /master/state", 200, &state);
+    let read = |number: u32, query: &str| {
+        let path = format!("/frameworks/F0/executors/web.{number}/runs/latest/stdout");
+        format!("GET /files/read?path={path}&offset={query}")
+    };
+    for number in [1, 2] {
+        cluster.on(&read(number, "-1"), 200, r#"{"data":"","offset":2}"#);
+        let whole = r#"{"data":"a\n","offset":0}"#;
+        cluster.on(&read(number, "0&length=2"), 200, whole);
+        cluster.on(&read(number, "0&length=65536"), 200, whole);
+        cluster.on(&read(number, "2&length=65536"), 200, r#"{"data":"","offset":2}"#);
+    }
+    // First one ends, though the master still knows it, then the other.
+    let tasks = state["frameworks"][0]["tasks"].take();
+    state["frameworks"][0]["completed_tasks"] = json!([tasks[0]]);
+    state["frameworks"][0]["tasks"] = json!([tasks[1]]);
+    cluster.on("GET /master/state", 200, &state).on("GET /master/state", 200, &state);
+    state["frameworks"][0]["tasks"] = json!([]);
+    cluster.on("GET /master/state", 200, &state);
+    let out = cluster.run("task log -f --all web").ok();
+    assert_eq!(out, "===> web.1 <===\na\n===> web.2 <===\na\n");
+    let looks = |number| {
+        let line = read(number, "2&length=65536");
+        cluster.lines().iter().filter(|seen| **seen == line).count()
+    };
+    assert!(looks(1) < looks(2), "{} {}", looks(1), looks(2));
+}
+
 #[test]
 fn sandboxes_are_listed() {
     let cluster = cluster();

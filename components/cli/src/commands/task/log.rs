@@ -5,7 +5,7 @@ use super::find::{Filter, Task};
 use crate::context::Context;
 use anyhow::bail;
 use clap::Args;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -13,6 +13,8 @@ use tokio::time::sleep;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks for tasks that have come or gone.
 const SEARCH: Duration = Duration::from_secs(2);
+/// So often in a row the file of a task that is over may not be readable.
+const MISSES: u32 = 25;
 
 #[derive(Debug, Args)]
 pub struct LogArguments {
@@ -47,6 +49,8 @@ pub(in crate::commands) struct Log {
     follow: bool,
     /// Of which task the last lines were.
     last: Option<String>,
+    /// Tasks that are over and printed whole.
+    over: BTreeSet<String>,
 }
 
 /// A file that is being read.
@@ -57,6 +61,8 @@ struct Reader {
     active: bool,
     /// The beginning of a line whose end is not there yet.
     begun: Vec<u8>,
+    /// So often in a row nothing could be read.
+    missed: u32,
 }
 
 // === impl LogArguments ===
@@ -73,6 +79,14 @@ impl LogArguments {
     }
 }
 
+// === impl Reader ===
+
+impl Reader {
+    fn of(sandbox: Sandbox, path: String, offset: u64, active: bool) -> Reader {
+        Reader { sandbox, path, offset, active, begun: Vec::new(), missed: 0 }
+    }
+}
+
 // === impl Log ===
 
 impl Log {
@@ -85,7 +99,7 @@ impl Log {
     fn new(filter: Filter, file: String, lines: i64, follow: bool) -> Log {
         // A negative number means the same: older scripts give one.
         let lines = usize::try_from(lines.unsigned_abs()).unwrap_or(usize::MAX);
-        Log { filter, file, lines, follow, last: None }
+        Log { filter, file, lines, follow, last: None, over: BTreeSet::new() }
     }
 
     pub(in crate::commands) async fn run(mut self, context: &mut Context) -> anyhow::Result<()> {
@@ -130,7 +144,7 @@ impl Log {
         if several && !self.follow {
             context.io.line(format!("===> {} <===", task.id))?;
         }
-        let mut reader = Reader { sandbox, path, offset, active: task.active, begun: Vec::new() };
+        let mut reader = Reader::of(sandbox, path, offset, task.active);
         while offset < end {
             let data = reader.sandbox.read(&reader.path, offset).await?.unwrap_or_default();
             if data.is_empty() {
@@ -157,12 +171,21 @@ impl Log {
         let mut searched = Instant::now();
         loop {
             let mut quiet = true;
+            let mut over = Vec::new();
             for (id, reader) in &mut readers {
                 // An agent that restarts keeps the files.
                 let Ok(Some(data)) = reader.sandbox.read(&reader.path, reader.offset).await else {
+                    reader.missed += 1;
+                    if !reader.active && reader.missed > MISSES {
+                        over.push(id.clone());
+                    }
                     continue;
                 };
+                reader.missed = 0;
                 if data.is_empty() {
+                    if !reader.active {
+                        over.push(id.clone());
+                    }
                     continue;
                 }
                 quiet = false;
@@ -173,9 +196,15 @@ impl Log {
                     context.io.bytes(&data)?;
                 }
             }
+            for id in over {
+                if let Some(reader) = readers.remove(&id) {
+                    self.end(context, &id, &reader)?;
+                    self.over.insert(id);
+                }
+            }
             context.io.flush()?;
             if quiet && !readers.values().any(|reader| reader.active) {
-                return self.finish(context, readers);
+                return readers.iter().try_for_each(|(id, reader)| self.end(context, id, reader));
             }
             if quiet {
                 sleep(PAUSE).await;
@@ -198,7 +227,12 @@ impl Log {
         for reader in readers.values_mut() {
             reader.active = false;
         }
+        // What the master has forgotten need not be remembered here.
+        self.over.retain(|id| tasks.iter().any(|task| task.id == *id));
         for task in &tasks {
+            if self.over.contains(&task.id) {
+                continue;
+            }
             if let Some(reader) = readers.get_mut(&task.id) {
                 reader.active = task.active;
                 continue;
@@ -206,11 +240,7 @@ impl Log {
             // Its file may not be there yet; then it is found the next time.
             let Ok(sandbox) = Sandbox::of(context, task).await else { continue };
             let path = sandbox.file(&self.file);
-            let begun = Vec::new();
-            readers.insert(
-                task.id.clone(),
-                Reader { sandbox, path, offset: 0, active: task.active, begun },
-            );
+            readers.insert(task.id.clone(), Reader::of(sandbox, path, 0, task.active));
         }
         *several |= readers.len() > 1;
         Ok(())
@@ -242,18 +272,12 @@ impl Log {
         Ok(())
     }
 
-    /// Lines without an end are printed too.
-    fn finish(
-        mut self,
-        context: &mut Context,
-        readers: BTreeMap<String, Reader>,
-    ) -> anyhow::Result<()> {
-        for (id, reader) in readers {
-            if !reader.begun.is_empty() {
-                self.head(context, &id)?;
-                context.io.bytes(&reader.begun)?;
-                context.io.line("")?;
-            }
+    /// A last line without an end is printed too.
+    fn end(&mut self, context: &mut Context, id: &str, reader: &Reader) -> anyhow::Result<()> {
+        if !reader.begun.is_empty() {
+            self.head(context, id)?;
+            context.io.bytes(&reader.begun)?;
+            context.io.line("")?;
         }
         Ok(())
     }
