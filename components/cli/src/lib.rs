@@ -30,6 +30,6 @@ mod table;
 mod terminal;
 
 pub use commands::task::{List as TaskList, TaskCommand};
-pub use commands::{Command, run, run_task};
+pub use commands::{Command, master_address, run, run_task};
 pub use context::Globals;
 pub use terminal::{Environment, Io};

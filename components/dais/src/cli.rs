@@ -71,7 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run { arguments } => component::run(&arguments),
         Command::HelloWorld => on(Builder::new_current_thread(), hello_world()),
         Command::Task(Task { command: Some(TaskCommand::Run(arguments)), .. }) => {
-            on(Builder::new_current_thread(), task::run(*arguments))
+            on(Builder::new_current_thread(), task::run(*arguments, globals))
         }
         Command::Task(Task { command, list }) => {
             let command = command.and_then(|command| match command {

@@ -11,8 +11,10 @@ mod service;
 pub(crate) mod task;
 
 use crate::context::{Context, Globals};
+use crate::endpoints::Cluster;
 use crate::failure::{self, FAILED, OK};
-use crate::terminal::{Io, Style, printable};
+use crate::terminal::{Environment, Io, Style, printable};
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::Value;
 use tokio::runtime::Builder;
@@ -62,6 +64,19 @@ pub fn run(
         Command::Package(command) => command.run(context).await,
         Command::Service(command) => command.run(context).await,
     })
+}
+
+/// The master of the cluster that commands speak to, as `host:port`: for what speaks Mesos itself.
+pub fn master_address(globals: &Globals, environment: &Environment) -> anyhow::Result<String> {
+    let url = Cluster::find(environment, globals)?.mesos()?;
+    let address = url.strip_prefix("http://").filter(|rest| !rest.contains('/'));
+    let address = address.with_context(|| {
+        format!(
+            "tasks are run by speaking to a master itself, not through {url}; \
+             name it with --master, DAIS_MESOS_URL or core.mesos_master_url"
+        )
+    })?;
+    Ok(address.to_owned())
 }
 
 /// As [`run`], for a command of `task`; none is the list, as older scripts have it.
@@ -127,4 +142,23 @@ pub(crate) fn show(value: &Value, style: Style) -> Vec<String> {
 /// Ends with "failed" when everything there is to say has been said.
 fn said() -> anyhow::Error {
     anyhow::Error::new(failure::Ended(FAILED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_is_found_as_other_servers_are() {
+        let find = |variables: &[(&str, &str)], url: Option<&str>| {
+            let globals = Globals { url: url.map(str::to_owned), ..Globals::default() };
+            master_address(&globals, &Environment::of(variables.iter().copied()))
+        };
+        let direct = [("DAIS_MESOS_URL", "http://10.0.0.1:5050/"), ("DCOS_URL", "https://gate")];
+        assert_eq!(find(&direct, None).unwrap(), "10.0.0.1:5050");
+        let error = find(&[("DCOS_URL", "https://gate")], None).unwrap_err().to_string();
+        assert!(error.contains("https://gate/mesos") && error.contains("--master"), "{error}");
+        let error = find(&[], Some("http://other")).unwrap_err().to_string();
+        assert!(error.contains("http://other/mesos"), "{error}");
+    }
 }

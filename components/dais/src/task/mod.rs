@@ -5,10 +5,7 @@ mod offers;
 mod output;
 mod session;
 
-use crate::{
-    up::{data_dir, endpoints::Endpoints},
-    user::current_user,
-};
+use crate::{up::endpoints::Endpoints, user::current_user};
 use anyhow::{Context, bail};
 use clap::Args;
 use mesos_messages::v1::{
@@ -39,7 +36,7 @@ pub(crate) struct Arguments {
     /// Disk in MiB.
     #[arg(long, default_value_t = 0.0)]
     disk: f64,
-    /// The master, as host:port; without it that of the cluster in the data directory.
+    /// The master, as host:port; without it that of the cluster other commands speak to.
     #[arg(long, value_name = "HOST:PORT")]
     master: Option<String>,
     /// Data directory of the cluster that `dais up` runs.
@@ -75,8 +72,8 @@ pub(crate) struct Arguments {
 }
 
 /// Runs the task and gives its exit status.
-pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let master = arguments.master()?;
+pub(crate) async fn run(arguments: Arguments, globals: cli::Globals) -> anyhow::Result<ExitCode> {
+    let master = arguments.master(&globals)?;
     let mut config = Config::new(master.clone(), arguments.framework()?);
     config.credential = arguments.credential()?;
     let wanted = Wanted {
@@ -95,15 +92,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 // === impl Arguments ===
 
 impl Arguments {
-    fn master(&self) -> anyhow::Result<String> {
+    fn master(&self, globals: &cli::Globals) -> anyhow::Result<String> {
         if let Some(master) = &self.master {
             return Ok(master.trim_start_matches("http://").trim_end_matches('/').to_owned());
         }
-        let folder = match &self.data_dir {
-            Some(folder) => folder.clone(),
-            None => data_dir::default_path().context("name the master with --master")?,
-        };
-        Ok(Endpoints::read(&folder)?.mesos_master)
+        match &self.data_dir {
+            Some(folder) => Ok(Endpoints::read(folder)?.mesos_master),
+            None => cli::master_address(globals, &cli::Environment::system()),
+        }
     }
 
     fn framework(&self) -> anyhow::Result<FrameworkInfo> {
@@ -198,6 +194,6 @@ mod tests {
     #[test]
     fn the_master_may_be_given_as_a_url() {
         let arguments = parse(&["--master", "http://127.0.0.1:5050/", "--", "true"]);
-        assert_eq!(arguments.master().unwrap(), "127.0.0.1:5050");
+        assert_eq!(arguments.master(&cli::Globals::default()).unwrap(), "127.0.0.1:5050");
     }
 }

@@ -13,7 +13,7 @@ use data_dir::DataDir;
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
 };
@@ -100,6 +100,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ready = cluster.ready() => Some(ready?),
         () = signals.next() => None,
     };
+    // However this ends, nobody is to be sent to addresses where nothing listens.
+    let _removal = Removal(data_dir.path());
     if ready.is_some() {
         let file = cluster.endpoints().write(data_dir.path())?;
         if say {
@@ -121,8 +123,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         result = cluster.stop() => result?,
         () = signals.next() => {}
     }
-    endpoints::remove(data_dir.path());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes `endpoints.json` when it is dropped.
+struct Removal<'a>(&'a Path);
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        endpoints::remove(self.0);
+    }
 }
 
 /// Prints; a reader that has gone away is no reason to end a cluster.
