@@ -97,6 +97,13 @@ pub(crate) fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404)
 }
 
+/// Whether asking again would be answered the same: the server understood, and will not.
+pub(crate) fn is_final(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| {
+        (400..500).contains(&refused.status) && !matches!(refused.status, 408 | 425 | 429)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

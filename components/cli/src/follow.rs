@@ -9,7 +9,7 @@ mod progress;
 pub(crate) use progress::reasons;
 
 use crate::context::Context;
-use crate::failure::{Ended, INTERRUPTED};
+use crate::failure::{Ended, INTERRUPTED, is_final};
 use crate::json::{list, some_text, text};
 use crate::server::{Server, query};
 use crate::terminal::Io;
@@ -18,7 +18,7 @@ use clap::Args;
 use draw::Screen;
 use progress::AppProgress;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -31,6 +31,9 @@ const EAGER: u32 = 40;
 const PATIENCE: u32 = 60;
 /// Of so many apps at most the details are asked for and shown.
 const SHOWN_APPS: usize = 10;
+
+/// What is asked for with an app.
+const EMBEDS: &str = "apps.taskStats,apps.lastTaskFailure";
 
 /// Whether to wait for a deployment.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -53,6 +56,12 @@ pub(crate) struct Deployment {
     pub(crate) apps: Vec<String>,
 }
 
+/// How much longer an answer is waited for.
+#[derive(Debug, Default)]
+struct Patience {
+    unanswered: u32,
+}
+
 /// One look at a deployment.
 enum Look {
     Running(Vec<AppProgress>),
@@ -62,6 +71,11 @@ enum Look {
 // === impl Wait ===
 
 impl Wait {
+    /// Whether `--wait` was given: then the end is what counts.
+    pub(crate) fn is_asked_for(self) -> bool {
+        self.wait
+    }
+
     /// Whether to wait: as asked, else if somebody watches.
     pub(crate) fn is_wanted(self, io: &Io) -> bool {
         self.wait || (io.is_watched() && !self.no_wait)
@@ -121,31 +135,74 @@ impl Context {
         self.outcome(marathon, &deployment).await
     }
 
+    /// The deployment that an app is in, if there is one; asked for with patience.
+    pub(crate) async fn deployment_of(
+        &mut self,
+        marathon: &Server,
+        id: &str,
+    ) -> anyhow::Result<Option<Deployment>> {
+        let mut patience = Patience::default();
+        let running = loop {
+            match marathon.get("/v2/deployments").await {
+                Ok(running) => break running,
+                Err(error) => patience.bear(error, self)?,
+            }
+            sleep(SOON).await;
+        };
+        let affects =
+            |one: &&Value| list(one, "/affectedApps").iter().any(|app| app.as_str() == Some(id));
+        Ok(list(&running, "").iter().find(affects).map(|ours| Deployment {
+            id: text(ours, "/id").to_owned(),
+            version: some_text(ours, "/version").map(str::to_owned),
+            apps: vec![id.to_owned()],
+        }))
+    }
+
+    /// How an app is whose deployment was over before anybody looked: without its version, only
+    /// its instances tell.
+    pub(crate) async fn settled(&mut self, marathon: &Server, id: &str) -> anyhow::Result<()> {
+        let Some(app) = app(marathon, id).await? else {
+            bail!("{id} is not there: its deployment was taken back, or somebody removed it");
+        };
+        let progress = AppProgress::of(&app, None, None);
+        if !progress.is_done() {
+            bail!(
+                "the deployment of {id} is over, but it is not done: {}{}",
+                progress.line(),
+                failure(&app)
+            );
+        }
+        Ok(self.io.note(progress.line())?)
+    }
+
     /// How a deployment ended: Marathon forgets it, but its apps tell.
     async fn outcome(&mut self, marathon: &Server, deployment: &Deployment) -> anyhow::Result<()> {
         let id = &deployment.id;
+        if deployment.apps.is_empty() {
+            // It was over before anybody looked, and its apps are not known.
+            return Ok(self.io.note(format!("Deployment {id} is over"))?);
+        }
+        let found = apps(marathon, &deployment.apps).await?;
         let mut lines = Vec::new();
-        for app_id in deployment.apps.iter().take(SHOWN_APPS) {
-            let Some(app) = app(marathon, app_id).await? else {
+        for app_id in &deployment.apps {
+            let Some(app) = found.get(app_id.as_str()) else {
                 lines.push(format!("  {app_id}: removed"));
                 continue;
             };
             // An app that is done has the version of its deployment; any other is somebody's
             // change since then.
-            if let (Some(version), Some(ours)) = (some_text(&app, "/version"), &deployment.version)
+            if let (Some(version), Some(ours)) = (some_text(app, "/version"), &deployment.version)
                 && version != ours
             {
-                let failure = match some_text(&app, "/lastTaskFailure/message") {
-                    Some(message) => format!("\n  last failure: {message}"),
-                    None => String::new(),
-                };
+                let failure = failure(app);
                 bail!(
                     "deployment {id} was taken back or replaced: {app_id} has version {version} \
                      by now, not {ours}{failure}"
                 );
             }
-            lines.push(format!("  {}", AppProgress::of(&app, None, None).line()));
+            lines.push(format!("  {}", AppProgress::of(app, None, None).line()));
         }
+        lines.truncate(SHOWN_APPS);
         if deployment.apps.len() > SHOWN_APPS {
             lines.push(format!("  and {} more", deployment.apps.len() - SHOWN_APPS));
         }
@@ -170,27 +227,37 @@ async fn look_until_over(
     screen: &mut Screen,
     context: &mut Context,
 ) -> anyhow::Result<()> {
-    let (mut looks, mut unanswered) = (0u32, 0u32);
+    let (mut looks, mut patience) = (0u32, Patience::default());
     loop {
         match look(marathon, deployment).await {
             Ok(Look::Over) => return Ok(()),
             Ok(Look::Running(apps)) => {
-                unanswered = 0;
+                patience = Patience::default();
                 for line in screen.show(&apps) {
                     context.io.note(line)?;
                 }
             }
-            Err(error) if unanswered == PATIENCE => return Err(error),
-            Err(_) => {
-                if unanswered == 0 {
-                    context.io.note("Marathon does not answer; asking again")?;
-                }
-                unanswered += 1;
-            }
+            Err(error) => patience.bear(error, context)?,
         }
         looks = looks.saturating_add(1);
         let pause = if looks < EAGER { SOON } else { LATER };
         sleep(interval.unwrap_or(pause)).await;
+    }
+}
+
+// === impl Patience ===
+
+impl Patience {
+    /// Bears with an error that may pass, or gives it back.
+    fn bear(&mut self, error: anyhow::Error, context: &mut Context) -> anyhow::Result<()> {
+        if self.unanswered == PATIENCE || is_final(&error) {
+            return Err(error);
+        }
+        if self.unanswered == 0 {
+            context.io.note("Marathon does not answer; asking again")?;
+        }
+        self.unanswered += 1;
+        Ok(())
     }
 }
 
@@ -219,10 +286,33 @@ fn affected(deployment: &Value) -> Vec<String> {
     unique.into_iter().collect()
 }
 
+/// What an app's last failure adds to a message.
+fn failure(app: &Value) -> String {
+    match some_text(app, "/lastTaskFailure/message") {
+        Some(message) => format!("\n  last failure: {message}"),
+        None => String::new(),
+    }
+}
+
+/// Those of several apps that are there; very many in one request.
+async fn apps(marathon: &Server, ids: &[String]) -> anyhow::Result<BTreeMap<String, Value>> {
+    let mut found = BTreeMap::new();
+    if ids.len() <= SHOWN_APPS {
+        for id in ids {
+            found.extend(app(marathon, id).await?.map(|app| (id.clone(), app)));
+        }
+        return Ok(found);
+    }
+    let answer = marathon.get(&format!("/v2/apps{}", query(&[("embed", Some(EMBEDS))]))).await?;
+    let wanted: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let ours = list(&answer, "/apps").iter().filter(|app| wanted.contains(text(app, "/id")));
+    found.extend(ours.map(|app| (text(app, "/id").to_owned(), app.clone())));
+    Ok(found)
+}
+
 /// An app with its counts, but without its tasks, which may be very many.
 async fn app(marathon: &Server, id: &str) -> anyhow::Result<Option<Value>> {
-    let embeds = "apps.taskStats,apps.lastTaskFailure";
-    let path = format!("/v2/apps{}", query(&[("id", Some(id)), ("embed", Some(embeds))]));
+    let path = format!("/v2/apps{}", query(&[("id", Some(id)), ("embed", Some(EMBEDS))]));
     let found = marathon.get(&path).await?;
     Ok(list(&found, "/apps").iter().find(|app| text(app, "/id") == id).cloned())
 }

@@ -129,9 +129,14 @@ impl Io {
         Style { colours: self.stdout_terminal && !plain }
     }
 
-    /// A line on standard output.
+    /// A line on standard output; what it has from others cannot steer the terminal.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.stdout, "{}", text.as_ref())
+        writeln!(self.stdout, "{}", printable(text.as_ref()))
+    }
+
+    /// A line on standard output with colours in it: text of others in it is printable already.
+    pub(crate) fn painted_line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")
     }
 
     /// Bytes on standard output, as they are.
@@ -139,10 +144,10 @@ impl Io {
         self.stdout.write_all(bytes)
     }
 
-    /// A line on standard error.
+    /// A line on standard error; what it has from others cannot steer the terminal.
     pub(crate) fn note(&mut self, text: impl AsRef<str>) -> io::Result<()> {
         self.stdout.flush()?;
-        writeln!(self.stderr, "{}", text.as_ref())
+        writeln!(self.stderr, "{}", printable(text.as_ref()))
     }
 
     /// A value, indented as the dcos CLI does it.
@@ -187,7 +192,7 @@ impl Io {
     /// Asks, and takes one line as the answer; nothing at the end of the input.
     pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<String>> {
         self.stdout.flush()?;
-        write!(self.stderr, "{question}")?;
+        write!(self.stderr, "{}", printable(question))?;
         self.stderr.flush()?;
         let mut line = String::new();
         let read = self.stdin.read_line(&mut line)?;

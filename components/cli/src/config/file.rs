@@ -6,7 +6,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use toml::{Table, Value};
+
+/// Drafts that this process has begun.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
 
 /// Settings of one cluster, by dotted keys.
 #[derive(Clone, Debug)]
@@ -33,7 +37,9 @@ impl Config {
     /// Writes the file whole or not at all, for nobody else to read: it may hold a token.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let folder = self.folder();
-        let draft = folder.join("dcos.toml.draft");
+        // Two that write at once must not write into one draft.
+        let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+        let draft = folder.join(format!("dcos.toml.{}-{number}.draft", std::process::id()));
         let text = toml::to_string(&self.table)?;
         let write = || {
             fs::create_dir_all(folder)?;
@@ -42,7 +48,11 @@ impl Config {
             options.open(&draft)?.write_all(text.as_bytes())?;
             fs::rename(&draft, &self.path)
         };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        let written = write();
+        if written.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -50,6 +50,11 @@ impl AppProgress {
         }
     }
 
+    /// Whether nothing is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.ready >= self.wanted && self.old == 0
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }

@@ -95,6 +95,17 @@ fn a_token_goes_to_the_url_it_was_given_for_and_no_further() {
 }
 
 #[test]
+fn flags_of_a_login_are_said_to_be_of_no_use() {
+    let cluster = Scripted::start();
+    master(&cluster);
+    let words = format!("cluster setup {} --username=a --password=geheim", cluster.address());
+    let outcome = with_config(&cluster, &words);
+    assert!(outcome.err.contains("--username, --password is not used"), "{outcome:?}");
+    assert!(!outcome.err.contains("geheim"));
+    outcome.ok();
+}
+
+#[test]
 fn a_bundle_of_authorities_is_read_at_once() {
     let cluster = Scripted::start();
     master(&cluster);

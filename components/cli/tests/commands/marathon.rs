@@ -250,6 +250,20 @@ fn a_deployment_that_was_taken_back_is_a_failure() {
 }
 
 #[test]
+fn what_is_refused_for_good_is_not_asked_for_again() {
+    for status in [401, 403, 404] {
+        let cluster = Scripted::start();
+        cluster.on("GET /v2/apps?id=/web", 200, apps());
+        cluster.on("PUT /v2/apps/web", 200, deployment());
+        cluster.on("GET /v2/deployments", status, r#"{"message":"not for you"}"#);
+        let err = cluster.run("marathon app update --wait web cpus=1").failed(1);
+        assert!(err.contains("not for you") && !err.contains("asking again"), "{err}");
+        let asked = cluster.lines().into_iter().filter(|line| line == "GET /v2/deployments");
+        assert_eq!(asked.count(), 1, "{status}");
+    }
+}
+
+#[test]
 fn a_marathon_that_is_away_for_a_moment_is_asked_again() {
     let cluster = Scripted::start();
     let look = "GET /v2/apps?id=/web&embed=apps.taskStats%2Capps.lastTaskFailure";

@@ -66,6 +66,73 @@ fn a_package_is_installed_after_its_notes_and_a_yes() {
     assert_eq!(sent["appId"], "/x/y");
 }
 
+/// Scripts install commands of packages in passing.
+#[test]
+fn commands_of_packages_are_left_out_with_a_word() {
+    let cluster = Scripted::start();
+    let only = json!({"package": {"name": "tool", "version": "1", "selected": true,
+        "resource": {"cli": {"binaries": {}}}}});
+    cluster.on("POST /package/describe", 200, only);
+    let expected = "Package [tool] brings commands for the dcos CLI, which dais does not load\n";
+    for words in ["package install tool --yes", "package install tool --cli --yes"] {
+        let outcome = cluster.run(words);
+        assert_eq!((outcome.status, outcome.err.as_str()), (0, expected), "{words}");
+    }
+    let mut both = described();
+    both["package"]["command"] = json!({"pip": ["x"]});
+    cluster.instead("POST /package/describe", 200, both);
+    cluster.on("POST /package/install", 200, json!({"appId": "/hello"}));
+    assert!(cluster.run("package install hello --yes").err.contains("[hello] brings commands"));
+    assert!(!cluster.run("package install hello --app --yes").err.contains("brings commands"));
+}
+
+#[test]
+fn notes_of_a_package_cannot_steer_the_terminal() {
+    let cluster = Scripted::start();
+    let mut package = described();
+    package["package"]["preInstallNotes"] = json!("a\u{1b}]0;owned\u{7}b");
+    package["package"]["postInstallNotes"] = json!("c\u{1b}[2Jd");
+    cluster.on("POST /package/describe", 200, package);
+    cluster.on("POST /package/install", 200, json!({"appId": "/hello"}));
+    cluster.on(
+        "POST /package/repository/list",
+        200,
+        json!({"repositories": [{"name": "x\u{1b}[1m", "uri": "http://u"}]}),
+    );
+    let err = cluster.run("package install hello --yes").err;
+    assert!(err.contains("a\u{fffd}]0;owned") && !err.contains('\u{1b}'), "{err:?}");
+    assert_eq!(cluster.run("package repo list").ok(), "x\u{fffd}[1m: http://u\n");
+}
+
+#[test]
+fn an_install_that_is_waited_for_is_looked_at() {
+    let look = "GET /v2/apps?id=/hello&embed=apps.taskStats%2Capps.lastTaskFailure";
+    let cluster = Scripted::start();
+    cluster.on("POST /package/describe", 200, described());
+    cluster.on("POST /package/install", 200, json!({"appId": "/hello"}));
+    // Over before the first look: the app tells.
+    cluster.on("GET /v2/deployments", 200, "[]");
+    let app = |running: u32| {
+        json!({"apps": [{"id": "/hello", "instances": 1, "tasksRunning": running,
+            "lastTaskFailure": {"message": "exited with 3"}}]})
+    };
+    let install = "package install hello --yes --wait";
+    cluster.on(look, 200, app(1));
+    assert!(cluster.run(install).err.contains("/hello: 1/1 ready\nAfter.\n"));
+    cluster.instead(look, 200, app(0));
+    let err = cluster.run(install).failed(1);
+    assert!(err.contains("not done: /hello: 0/1") && err.contains("exited with 3"), "{err}");
+    cluster.instead(look, 200, r#"{"apps":[]}"#);
+    let err = cluster.run(install).failed(1);
+    assert!(err.contains("/hello is not there"), "{err}");
+    // What will never be answered is not asked for again and again.
+    cluster.instead("GET /v2/deployments", 403, r#"{"message":"not you"}"#);
+    let before = cluster.lines().len();
+    let err = cluster.run(install).failed(1);
+    assert!(err.contains("/hello is accepted") && err.contains("not you"), "{err}");
+    assert_eq!(cluster.lines().len(), before + 3);
+}
+
 #[test]
 fn without_a_yes_nothing_is_installed() {
     let cluster = Scripted::start();
@@ -111,6 +178,20 @@ fn a_package_is_described_in_parts() {
     assert_eq!(rendered, json!({"id": "/hello"}));
     let out = cluster.run("package describe --package-versions hello").ok();
     assert_eq!(out, "[\n  \"1.0\",\n  \"1.2\"\n]\n");
+}
+
+#[test]
+fn what_a_package_has_not_is_said() {
+    let cluster = Scripted::start();
+    cluster.on("POST /package/describe", 200, json!({"package": {"name": "tool"}}));
+    let outcome = cluster.run("package describe tool --app");
+    assert_eq!(outcome.err, "Package [tool] has no application\n");
+    assert_eq!(outcome.ok(), "");
+    let outcome = cluster.run("package describe tool --cli");
+    assert_eq!(outcome.err, "Package [tool] has no commands\n");
+    let outcome = cluster.run("package describe tool --render");
+    assert!(outcome.err.contains("only count together with --app"), "{outcome:?}");
+    assert!(outcome.ok().contains("tool"));
 }
 
 #[test]

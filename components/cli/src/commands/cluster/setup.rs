@@ -70,6 +70,7 @@ struct Probe {
 
 impl Setup {
     pub(super) async fn run(self, context: &mut Context, folder: &Folder) -> anyhow::Result<()> {
+        self.say_what_is_not_used(context)?;
         let env = context.io.environment();
         let timeout =
             if self.no_timeout { Duration::from_secs(86_400) } else { Duration::from_secs(20) };
@@ -101,6 +102,27 @@ impl Setup {
         folder.attach(&config)?;
         let name = config.name();
         context.io.note(format!("The cluster {name:?} at {url} is set up and attached."))?;
+        Ok(())
+    }
+
+    /// Flags of a login are taken for scripts' sake: whoever gave them should know.
+    fn say_what_is_not_used(&self, context: &mut Context) -> anyhow::Result<()> {
+        let flags = [
+            ("--provider", self.provider.is_some()),
+            ("--username", self.username.is_some()),
+            ("--password", self.password.is_some()),
+            ("--password-file", self.password_file.is_some()),
+            ("--private-key", self.private_key.is_some()),
+        ];
+        let given: Vec<&str> =
+            flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        if !given.is_empty() {
+            context.io.note(format!(
+                "There is no login yet: {} is not used. core.dcos_acs_token holds the token of \
+                 a cluster that wants one.",
+                given.join(", ")
+            ))?;
+        }
         Ok(())
     }
 

@@ -43,12 +43,16 @@ pub struct Describe {
 impl Describe {
     pub(super) async fn run(self, context: &mut Context) -> anyhow::Result<()> {
         let options = self.options.as_deref().map(options).transpose()?;
+        if !self.app && (self.render || options.is_some() || self.app_id.is_some()) {
+            let text = "--render, --options and --app-id only count together with --app";
+            context.io.note(text)?;
+        }
         let cosmos = Cosmos::of(context)?;
         if self.package_versions {
             let versions = self.versions(&cosmos).await?;
             return Ok(context.io.narrow_json(&versions)?);
         }
-        if self.app && (self.render || options.is_some()) {
+        if self.app && (self.render || options.is_some() || self.app_id.is_some()) {
             let rendered = self.rendered(&cosmos, options).await?;
             return Ok(context.io.narrow_json(&rendered)?);
         }
@@ -56,6 +60,10 @@ impl Describe {
         let described = cosmos.describe(&self.package_name, version).await?;
         if self.app {
             let template = text(&described, "/package/marathon/v2AppMustacheTemplate");
+            if template.is_empty() {
+                let name = &self.package_name;
+                return Ok(context.io.note(format!("Package [{name}] has no application"))?);
+            }
             let template = STANDARD.decode(template).context("the template is no base64")?;
             return Ok(context.io.bytes(&template)?);
         }
@@ -68,7 +76,10 @@ impl Describe {
         };
         match part {
             Some(part) => Ok(context.io.narrow_json(part)?),
-            None => Ok(()),
+            None => {
+                let name = &self.package_name;
+                Ok(context.io.note(format!("Package [{name}] has no commands"))?)
+            }
         }
     }
 

@@ -3,9 +3,8 @@
 use super::{Cosmos, options, request};
 use crate::context::Context;
 use crate::failure::usage;
-use crate::follow::{Deployment, Wait};
-use crate::json::{flag, list, some_text, text};
-use anyhow::bail;
+use crate::follow::Wait;
+use crate::json::{flag, some_text, text};
 use clap::Args;
 use serde_json::Value;
 
@@ -47,13 +46,14 @@ impl Install {
             cosmos.describe(&self.package_name, self.package_version.as_deref()).await?;
         let package = described.pointer("/package").cloned().unwrap_or_default();
         if self.cli {
-            return no_cli(&package);
+            return no_commands(context, &package);
         }
         self.prepare(context, &package)?;
         if some_text(&package, "/marathon/v2AppMustacheTemplate").is_some() {
             self.install(context, &cosmos, &package, options).await?;
-        } else {
-            no_cli(&package)?;
+        }
+        if !self.app {
+            no_commands(context, &package)?;
         }
         if let Some(notes) = some_text(&package, "/postInstallNotes") {
             context.io.note(notes)?;
@@ -110,25 +110,31 @@ pub(super) async fn follow_app(context: &mut Context, id: &str, wait: Wait) -> a
     if !wait.is_wanted(&context.io) {
         return Ok(());
     }
-    let marathon = context.marathon()?;
-    let running = marathon.get("/v2/deployments").await?;
-    let affects = |one: &&Value| {
-        list(one, "/affectedApps").iter().any(|affected| affected.as_str() == Some(id))
+    let found = match context.marathon() {
+        Ok(marathon) => context.deployment_of(&marathon, id).await.map(|found| (marathon, found)),
+        Err(error) => Err(error),
     };
-    let Some(ours) = list(&running, "").iter().find(affects) else { return Ok(()) };
-    let deployment = Deployment {
-        id: text(ours, "/id").to_owned(),
-        version: some_text(ours, "/version").map(str::to_owned),
-        apps: vec![id.to_owned()],
-    };
-    context.follow(&marathon, deployment, wait).await
+    match found {
+        Ok((marathon, Some(deployment))) => context.follow(&marathon, deployment, wait).await,
+        // It was over before we looked.
+        Ok((marathon, None)) => context.settled(&marathon, id).await,
+        Err(error) if wait.is_asked_for() => Err(error
+            .context(format!("{id} is accepted, but how far its deployment is cannot be told"))),
+        // What was asked for is done; only the sight of it is missing.
+        Err(error) => Ok(context.io.note(format!(
+            "{id} is accepted, but how far its deployment is cannot be told: {error:#}"
+        ))?),
+    }
 }
 
-/// Commands of packages need the dcos CLI's plugins.
-fn no_cli(package: &Value) -> anyhow::Result<()> {
-    let name = text(package, "/name");
+/// Commands of packages need the dcos CLI's plugins. Scripts install them in passing: to say so
+/// is enough.
+fn no_commands(context: &mut Context, package: &Value) -> anyhow::Result<()> {
     if package.pointer("/resource/cli").is_some() || package.pointer("/command").is_some() {
-        bail!("package [{name}] brings commands for the dcos CLI, which dais does not load");
+        let name = text(package, "/name");
+        context.io.note(format!(
+            "Package [{name}] brings commands for the dcos CLI, which dais does not load"
+        ))?;
     }
     Ok(())
 }

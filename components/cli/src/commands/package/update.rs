@@ -3,7 +3,7 @@
 use super::install::follow_app;
 use super::{Cosmos, options, request};
 use crate::context::Context;
-use crate::follow::{Deployment, Wait};
+use crate::follow::Wait;
 use crate::json::{list, marathon_id, some_text, text};
 use anyhow::bail;
 use clap::Args;
@@ -59,10 +59,7 @@ impl Update {
             return follow_app(context, &id, self.wait).await;
         };
         context.io.line(format!("Created deployment {deployment}"))?;
-        let deployment =
-            Deployment { id: deployment.to_owned(), version: None, apps: vec![id.clone()] };
-        let marathon = context.marathon()?;
-        context.follow(&marathon, deployment, self.wait).await
+        follow_app(context, &id, self.wait).await
     }
 
     /// The one app that is meant.

@@ -44,7 +44,7 @@ impl Plan {
         }
         let named = named(&value);
         for line in lines(&plan, &named, context.io.style()) {
-            context.io.line(line)?;
+            context.io.painted_line(&line)?;
         }
         Ok(())
     }
