@@ -203,6 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn writers_at_once_leave_one_whole_file_and_no_draft() {
+        let (_folder, config) = config();
+        config.write().unwrap();
+        std::thread::scope(|scope| {
+            for length in 1..9 {
+                let mut config = config.clone();
+                scope.spawn(move || {
+                    config.set("my.text", &"x".repeat(length * 2000)).unwrap();
+                    (0..20).for_each(|_| config.write().unwrap());
+                });
+            }
+        });
+        let text = Config::read(&config.path).unwrap().get("my.text").unwrap();
+        assert_eq!(text.len() % 2000, 0);
+        assert_eq!(fs::read_dir(config.folder()).unwrap().count(), 1, "a draft is left");
+    }
+
+    #[test]
     fn values_are_checked() {
         let (_folder, mut config) = config();
         let mut error = |key, text| config.set(key, text).unwrap_err().to_string();
