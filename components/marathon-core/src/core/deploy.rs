@@ -190,6 +190,7 @@ impl Core {
                 state.readiness.clear();
             }
             self.end_readiness(app);
+            self.renew_waiting(app);
             self.mark(app);
         }
         Some(plan)

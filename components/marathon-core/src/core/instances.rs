@@ -109,6 +109,22 @@ impl Core {
         }
     }
 
+    /// What waits for an offer and is of no deployment's concern is launched as the app is now.
+    pub(super) fn renew_waiting(&mut self, app: &PathId) {
+        let Some(data) = self.apps.get(app) else { return };
+        let Some(target) = data.target.clone() else { return };
+        let waiting: Vec<InstanceId> = data.index.of_class(Class::Waiting).cloned().collect();
+        let old = |id: &InstanceId| {
+            self.view.instance(id).is_some_and(|one| one.spec.version != target.version)
+        };
+        for id in waiting.into_iter().filter(old).collect::<Vec<_>>() {
+            self.modify(&id, |instance| {
+                instance.ready = target.readiness_checks.is_empty();
+                instance.spec = target.clone();
+            });
+        }
+    }
+
     /// Puts `after` in the place of `before`; everything that depends on instances follows.
     fn swap(&mut self, app: &PathId, before: Option<Arc<Instance>>, after: Option<Arc<Instance>>) {
         let data = self.apps.entry(app.clone()).or_default();

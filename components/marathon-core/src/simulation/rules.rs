@@ -169,7 +169,11 @@ pub(crate) fn at_rest(world: &World) -> Result<(), String> {
         if free && can_run(app) {
             let wanted = app.instances as usize;
             let tasks = live.get(id).copied().unwrap_or_default();
-            let is = || format!("{id}: {tasks} tasks, {known} instances, {wanted} wanted");
+            let waits = state.and_then(|state| state.queue.as_ref());
+            let is = || {
+                let why = waits.map(|item| item.reasons.join("; ")).unwrap_or_default();
+                format!("{id}: {tasks} tasks, {known} instances, {wanted} wanted; {why}")
+            };
             ensure((tasks, known) == (wanted, wanted), is)?;
         }
     }
@@ -178,9 +182,13 @@ pub(crate) fn at_rest(world: &World) -> Result<(), String> {
         let step = shown.current_step.checked_sub(1).and_then(|at| shown.plan.steps.get(at));
         let actions = step.map(|step| step.actions.as_slice()).unwrap_or_default();
         let mut open = shown.actions.iter().zip(actions).filter(|(state, _)| !state.done);
-        // Only what cannot run is an excuse.
-        let excused =
-            open.any(|(_, action)| action.kind != ActionKind::Stop && !can_run(&action.app));
+        // Only what cannot run is an excuse, or what is sick and must not be killed for it.
+        let excused = open.any(|(_, action)| {
+            let app = &action.app;
+            let sick = view.app(&app.id).is_some_and(|state| state.counts.unhealthy > 0);
+            let spared = app.health_checks.iter().any(|one| one.max_consecutive_failures == 0);
+            action.kind != ActionKind::Stop && (!can_run(app) || sick && spared)
+        });
         ensure(excused, || format!("stuck: {:?} {:?}", shown.reason, shown.plan))?;
     }
     Ok(())
