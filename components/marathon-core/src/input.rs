@@ -8,8 +8,7 @@ use mesos_messages::v1;
 pub struct RequestId(pub u64);
 
 /// Anything that happens.
-// One at a time, and moved only on its way in.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and moved only on its way in")]
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A deadline has come.

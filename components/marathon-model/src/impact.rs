@@ -150,9 +150,7 @@ fn moves(what: What, now: u32, wanted: u32) -> Moves {
 fn capacity(app: &App) -> (u32, u32) {
     let (wanted, strategy) = (f64::from(app.instances), app.upgrade_strategy);
     // Fractions of a number that fits: between 0 and twice that.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let at_least = (wanted * strategy.minimum_health_capacity).ceil() as u32;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let at_most = (wanted * (1.0 + strategy.maximum_over_capacity)).floor() as u32;
     if at_least < at_most {
         (at_least, at_most)

@@ -247,7 +247,7 @@ fn public_agents_run_what_asks_for_them() {
 }
 
 #[test]
-fn hello_world_greets_and_an_upgrade_loses_no_request() {
+fn hello_world_greets_and_an_upgrade_breaks_off_no_answer() {
     let cluster = cluster();
     let marathon = Marathon(cluster.marathon().to_owned());
     let app = |name: &str| {

@@ -38,7 +38,6 @@ pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let index = (last as f64 * share).round() as usize;
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
@@ -54,7 +53,6 @@ pub(crate) fn seconds(seconds: f64) -> String {
 
 /// Bytes as MB.
 pub(crate) fn megabytes(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss)]
     let megabytes = bytes as f64 / 1e6;
     format!("{megabytes:.1} MB")
 }

@@ -1,5 +1,10 @@
 //! The service over real HTTP, against a Marathon, a master and repositories that are not real.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod fakes;
 mod harness;

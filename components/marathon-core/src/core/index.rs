@@ -114,7 +114,6 @@ impl Index {
             }
         };
         // Both are in range: the position was just found, and a class is less than CLASSES.
-        #[allow(clippy::indexing_slicing)]
         &mut self.counts[at].1[usize::from(class)]
     }
 

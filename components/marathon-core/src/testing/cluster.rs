@@ -38,7 +38,7 @@ pub(crate) struct Task {
 }
 
 /// What will happen on its own.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, in tests only")]
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
     /// The task gets on.

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// What is on its way.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, in tests only")]
 #[derive(Debug)]
 enum Coming {
     /// To the core of that life.

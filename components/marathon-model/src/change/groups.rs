@@ -159,7 +159,6 @@ impl Draft<'_> {
         for app in apps {
             let instances = (f64::from(app.instances) * factor).ceil().min(f64::from(i32::MAX));
             // In range and whole.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             self.scale(&app, instances as u32)?;
         }
         Ok(())

@@ -1,6 +1,11 @@
 //! The REST API over real connections: a real core and store behind it, and an agent that is
 //! only played.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod apps;
 mod events;

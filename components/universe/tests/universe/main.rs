@@ -2,7 +2,12 @@
 //!
 //! Needs the document in `DAIS_UNIVERSE`, or beside the workspace; without it every test says
 //! so and passes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod found;
 mod rendered;
