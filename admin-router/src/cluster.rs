@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proxy::Upstream;
 
 /// An answer to a question about the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Known<T> {
     Found(T),
     /// There is no such thing.
@@ -21,13 +21,13 @@ pub enum Known<T> {
 /// Knowledge of the cluster; never waits.
 pub trait Cluster: Send + Sync + 'static {
     /// The leading master.
-    fn leader(&self) -> Known<Arc<Upstream>>;
+    fn leader(&self) -> Known<Arc<Leader>>;
 
     /// An agent by its id: where the agent itself listens.
     fn agent(&self, id: &str) -> Known<Agent>;
 
-    /// The leading Marathon: the host it runs on.
-    fn marathon_leader(&self) -> Known<MarathonLeader>;
+    /// The leading Marathon.
+    fn marathon_leader(&self) -> Known<Arc<Leader>>;
 
     /// The service under `/service/`, by the decoded segments after it (at most the first ten
     /// of them are looked at). The shortest prefix that is a service wins.
@@ -42,9 +42,11 @@ pub struct Agent {
     pub gateway: Arc<Upstream>,
 }
 
-/// Where the leading Marathon is.
+/// Where a leader is.
 #[derive(Clone, Debug)]
-pub struct MarathonLeader {
+pub struct Leader {
+    /// The leader itself.
+    pub upstream: Arc<Upstream>,
     pub host: IpAddr,
     /// Whether it is this host; absent where nobody said which this is (`HOST_IP`).
     pub is_local: Option<bool>,

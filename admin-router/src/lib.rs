@@ -15,7 +15,7 @@ mod config;
 mod origin;
 mod run;
 
-pub use cluster::{Agent, Cluster, Failure, Known, MarathonLeader, Resolution, Service};
+pub use cluster::{Agent, Cluster, Failure, Known, Leader, Resolution, Service};
 pub use config::{Challenge, Config, Role, Secret, Site, Upstreams};
 pub use origin::{Origin, OriginError};
 pub use run::{Error, Running, start};
