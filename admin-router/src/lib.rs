@@ -12,6 +12,7 @@
 
 mod cluster;
 mod config;
+pub mod knowledge;
 mod origin;
 mod run;
 

@@ -1,0 +1,52 @@
+//! Whom to ask about the cluster, and how.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http_kit::Authorities;
+
+use crate::Origin;
+
+/// Gives the `Authorization` for a request to a server of the cluster, fresh each time.
+pub type Authorization =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<HeaderValue>> + Send>> + Send + Sync>;
+
+/// Whom to ask about the cluster, and how.
+#[derive(Clone)]
+pub struct Settings {
+    /// Masters, of which one leads.
+    pub mesos: Vec<Origin>,
+    /// Marathons, of which one leads.
+    pub marathon: Vec<Origin>,
+    pub mesos_dns: Option<Origin>,
+    /// None asks without a token.
+    pub authorization: Option<Authorization>,
+    /// Trusted beside the public ones when those are asked over TLS.
+    pub authorities: Authorities,
+    /// For services and agents that are reached over TLS.
+    pub service_tls: Arc<rustls::ClientConfig>,
+    /// This host's address as Mesos and Marathon know it.
+    pub host_ip: Option<IpAddr>,
+    /// Scheme and port of the gateways on other masters.
+    pub master_gateway: (proxy::Scheme, u16),
+    /// Port of the gateways on agents.
+    pub agent_port: u16,
+    /// How old knowledge may get while its source is away.
+    pub max_age: Duration,
+    /// How long a server that is asked may take.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Settings")
+            .field("mesos", &self.mesos)
+            .field("marathon", &self.marathon)
+            .field("mesos_dns", &self.mesos_dns)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! All that is known at one moment, made for look-ups: none of them waits, takes a lock or looks
+//! at a clock.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use imbl::HashMap;
+use proxy::Upstream;
+
+use super::name;
+use crate::cluster::{Agent, Failure, Known, MarathonLeader, Service};
+
+/// What is known at one moment. Clones share what they have in common.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// How the leading master's word stands.
+    pub mesos: Source,
+    /// How Marathon's word stands.
+    pub marathon: Source,
+    pub(super) leader: Option<Arc<Upstream>>,
+    pub(super) marathon_leader: Option<MarathonLeader>,
+    pub(super) agents: HashMap<Arc<str>, Agent>,
+    pub(super) frameworks: HashMap<Arc<str>, Web>,
+    /// Frameworks by their names, dotted.
+    pub(super) named_frameworks: HashMap<Arc<str>, Web>,
+    /// Services of Marathon's apps by their names, dotted.
+    pub(super) services: HashMap<Arc<str>, Arc<Service>>,
+}
+
+/// Whether what somebody told still holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was told yet.
+    #[default]
+    Never,
+    /// Every change comes as it happens.
+    Live,
+    /// The stream broke at that time; what was told last is used.
+    Cut { since: SystemTime },
+    /// The stream broke at that time, too long ago to believe what was told last.
+    Expired { since: SystemTime },
+}
+
+/// Where a framework's pages are.
+#[derive(Clone, Debug)]
+pub(super) enum Web {
+    /// It has none, or what it says about them is no URL.
+    Nowhere,
+    /// It does not say: Mesos-DNS may know it by this name.
+    Ask(Arc<str>),
+    At(Arc<Service>),
+}
+
+/// What became of a look-up.
+#[derive(Debug)]
+pub(super) enum LookUp {
+    Found(Arc<Service>),
+    Missing,
+    Failed(Failure),
+    /// Mesos-DNS has to be asked for the name, and if it does not know, the look-up goes on with
+    /// one segment more than `depth`.
+    Ask {
+        name: Arc<str>,
+        depth: usize,
+    },
+}
+
+// === impl Source ===
+
+impl Source {
+    /// Whether what was told may be used.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Source::Live | Source::Cut { .. })
+    }
+}
+
+// === impl Snapshot ===
+
+impl Default for Snapshot {
+    fn default() -> Snapshot {
+        Snapshot {
+            mesos: Source::Never,
+            marathon: Source::Never,
+            leader: None,
+            marathon_leader: None,
+            agents: HashMap::new(),
+            frameworks: HashMap::new(),
+            named_frameworks: HashMap::new(),
+            services: HashMap::new(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The leading master.
+    pub fn leader(&self) -> Known<Arc<Upstream>> {
+        match &self.leader {
+            Some(leader) if self.mesos.is_usable() => Known::Found(Arc::clone(leader)),
+            _ => Known::Unknown,
+        }
+    }
+
+    /// Where an agent is.
+    pub fn agent(&self, id: &str) -> Known<Agent> {
+        if !self.mesos.is_usable() {
+            return Known::Unknown;
+        }
+        self.agents.get(id).map_or(Known::Missing, |agent| Known::Found(agent.clone()))
+    }
+
+    /// Where the leading Marathon is.
+    pub fn marathon_leader(&self) -> Known<MarathonLeader> {
+        if !self.marathon.is_usable() {
+            return Known::Unknown;
+        }
+        self.marathon_leader.clone().map_or(Known::Missing, Known::Found)
+    }
+
+    /// Looks for the service with the shortest path of at least `shallowest` segments.
+    pub(super) fn service(&self, segments: &[Cow<'_, str>], shallowest: usize) -> LookUp {
+        let deepest = segments.len().clamp(1, name::DEEPEST);
+        for depth in shallowest..=deepest {
+            let asked = segments.get(..depth).unwrap_or_default();
+            match self.named(&name::dotted(asked), depth) {
+                LookUp::Missing => {}
+                LookUp::Found(service) => return LookUp::Found(as_asked(service, asked)),
+                other => return other,
+            }
+        }
+        LookUp::Missing
+    }
+
+    fn named(&self, name: &str, depth: usize) -> LookUp {
+        // Those two are found by their frameworks even where no Marathon answers.
+        if !matches!(name, "marathon" | "metronome") {
+            if !self.marathon.is_usable() {
+                return LookUp::Failed(Failure::Marathon);
+            }
+            if let Some(service) = self.services.get(name) {
+                return LookUp::Found(Arc::clone(service));
+            }
+        }
+        if !self.mesos.is_usable() {
+            return LookUp::Failed(Failure::Mesos);
+        }
+        match self.frameworks.get(name).or_else(|| self.named_frameworks.get(name)) {
+            None | Some(Web::Nowhere) => LookUp::Missing,
+            Some(Web::Ask(name)) => LookUp::Ask { name: Arc::clone(name), depth },
+            Some(Web::At(service)) => LookUp::Found(Arc::clone(service)),
+        }
+    }
+}
+
+/// The service under the path it was asked by. `app.group` finds `group/app`, as with the
+/// original, but needs the permission for `group/app`.
+fn as_asked(service: Arc<Service>, asked: &[Cow<'_, str>]) -> Arc<Service> {
+    let same = service.depth == asked.len() && {
+        let mut own = service.path.split('/');
+        asked.iter().all(|segment| own.next() == Some(segment))
+    };
+    if same {
+        return service;
+    }
+    Arc::new(Service {
+        path: name::path(asked).into(),
+        depth: asked.len(),
+        rid: Arc::clone(&service.rid),
+        upstream: Arc::clone(&service.upstream),
+        scheme: service.scheme,
+        base: Arc::clone(&service.base),
+        rewrite: service.rewrite,
+        buffering: service.buffering,
+    })
+}
