@@ -8,11 +8,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use proxy::Upstream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Agent, Cluster, Known, MarathonLeader, Resolution};
+use crate::cluster::{Agent, Cluster, Known, Leader, Resolution};
 pub use settings::{Authorization, Settings};
 pub use snapshot::{Snapshot, Source};
 
@@ -44,7 +43,7 @@ impl Knowledge {
 }
 
 impl Cluster for Knowledge {
-    fn leader(&self) -> Known<Arc<Upstream>> {
+    fn leader(&self) -> Known<Arc<Leader>> {
         self.now.load().leader()
     }
 
@@ -52,7 +51,7 @@ impl Cluster for Knowledge {
         self.now.load().agent(id)
     }
 
-    fn marathon_leader(&self) -> Known<MarathonLeader> {
+    fn marathon_leader(&self) -> Known<Arc<Leader>> {
         self.now.load().marathon_leader()
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http_kit::Authorities;
+use http_kit::client::Authorities;
 
 use crate::Origin;
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use imbl::HashMap;
-use proxy::Upstream;
 
 use super::name;
-use crate::cluster::{Agent, Failure, Known, MarathonLeader, Service};
+use crate::cluster::{Agent, Failure, Known, Leader, Service};
 
 /// What is known at one moment. Clones share what they have in common.
 #[derive(Clone, Debug)]
@@ -18,8 +17,8 @@ pub struct Snapshot {
     pub mesos: Source,
     /// How Marathon's word stands.
     pub marathon: Source,
-    pub(super) leader: Option<Arc<Upstream>>,
-    pub(super) marathon_leader: Option<MarathonLeader>,
+    pub(super) leader: Option<Arc<Leader>>,
+    pub(super) marathon_leader: Option<Arc<Leader>>,
     pub(super) agents: HashMap<Arc<str>, Agent>,
     pub(super) frameworks: HashMap<Arc<str>, Web>,
     /// Frameworks by their names, dotted.
@@ -94,7 +93,7 @@ impl Default for Snapshot {
 
 impl Snapshot {
     /// The leading master.
-    pub fn leader(&self) -> Known<Arc<Upstream>> {
+    pub fn leader(&self) -> Known<Arc<Leader>> {
         match &self.leader {
             Some(leader) if self.mesos.is_usable() => Known::Found(Arc::clone(leader)),
             _ => Known::Unknown,
@@ -110,7 +109,7 @@ impl Snapshot {
     }
 
     /// Where the leading Marathon is.
-    pub fn marathon_leader(&self) -> Known<MarathonLeader> {
+    pub fn marathon_leader(&self) -> Known<Arc<Leader>> {
         if !self.marathon.is_usable() {
             return Known::Unknown;
         }
