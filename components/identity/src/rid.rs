@@ -1,0 +1,118 @@
+//! Ids of resources, users and groups.
+
+use crate::RidError;
+
+/// Whoever has `full` on it may do everything.
+pub const SUPERUSER: &str = "dcos:superuser";
+
+const LONGEST_RID: usize = 1024;
+const LONGEST_UID: usize = 96;
+
+/// Whether `rid` may name a resource: parts between colons, none of them empty, without white
+/// space and control characters.
+pub fn check_rid(rid: &str) -> Result<(), RidError> {
+    if rid.is_empty() {
+        return Err(RidError::Empty);
+    }
+    if rid.len() > LONGEST_RID {
+        return Err(RidError::TooLong);
+    }
+    if rid.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err(RidError::Character);
+    }
+    if rid.split(':').any(str::is_empty) {
+        return Err(RidError::EmptyPart);
+    }
+    Ok(())
+}
+
+/// Whether `uid` may name a user or a group: letters, digits and `-_@.`, at most 96 of them.
+pub fn check_uid(uid: &str) -> Result<(), RidError> {
+    if uid.is_empty() {
+        return Err(RidError::Empty);
+    }
+    if uid.len() > LONGEST_UID {
+        return Err(RidError::TooLong);
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'@' | b'.');
+    if !uid.bytes().all(allowed) {
+        return Err(RidError::Character);
+    }
+    Ok(())
+}
+
+/// The resources whose permission covers `rid`, each a piece of it: itself, what stands before
+/// a colon, and, within a part that is a path, what stands before or up to a slash.
+pub(crate) fn covering(rid: &str) -> impl Iterator<Item = &str> {
+    let mut path = false;
+    let mut held = None;
+    let mut bytes = rid.bytes().enumerate();
+    std::iter::from_fn(move || {
+        if let Some(piece) = held.take() {
+            return Some(piece);
+        }
+        for (at, byte) in bytes.by_ref() {
+            match byte {
+                b':' => {
+                    path = false;
+                    return rid.get(..at);
+                }
+                b'/' => {
+                    let up_to = (at + 1 < rid.len()).then(|| rid.get(..=at)).flatten();
+                    if !std::mem::replace(&mut path, true) {
+                        if up_to.is_some() {
+                            return up_to;
+                        }
+                        continue;
+                    }
+                    held = up_to;
+                    return rid.get(..at);
+                }
+                _ => {}
+            }
+        }
+        None
+    })
+    .chain(std::iter::once(rid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_covers_a_resource() {
+        let all = |rid| covering(rid).collect::<Vec<_>>();
+        assert_eq!(all("dcos"), ["dcos"]);
+        assert_eq!(all("dcos:a:b"), ["dcos", "dcos:a", "dcos:a:b"]);
+        assert_eq!(all("s:/"), ["s", "s:/"]);
+        assert_eq!(all("s:/dev/a"), ["s", "s:/", "s:/dev", "s:/dev/", "s:/dev/a"]);
+        assert_eq!(
+            all("s:dev/a/b:c"),
+            ["s", "s:dev/", "s:dev/a", "s:dev/a/", "s:dev/a/b", "s:dev/a/b:c"]
+        );
+        assert_eq!(all("s:dev/"), ["s", "s:dev/"]);
+    }
+
+    #[test]
+    fn a_resource_id_has_no_empty_part_and_no_space() {
+        for good in ["dcos:superuser", "dcos", "a:/", "dcos:service:marathon:marathon:services:/é"]
+        {
+            assert_eq!(check_rid(good), Ok(()), "{good}");
+        }
+        for bad in ["", ":", "a:", ":a", "a::b", "a b", "a\n", "a\u{0}", "a\\b", &"a".repeat(1025)]
+        {
+            assert!(check_rid(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_id_is_plain() {
+        for good in ["admin", "a.b-c_d@example.com", "7"] {
+            assert_eq!(check_uid(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "a:b", "ä", "a\n", &"a".repeat(97)] {
+            assert!(check_uid(bad).is_err(), "{bad:?}");
+        }
+    }
+}
