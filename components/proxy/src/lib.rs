@@ -12,12 +12,17 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod access_log;
 mod head;
+pub mod metrics;
 pub mod path;
 mod policy;
+pub mod tls;
 mod upstream;
 
+pub use access_log::{AccessLog, Entry, Writer};
 pub use head::{HeadError, RequestHead};
+pub use metrics::Metrics;
 pub use path::{Path, PathError};
 pub use policy::{
     Decision, Forward, HeaderEdits, Host, Limits, Peer, Policy, Refusal, Response, ResponseEdit,

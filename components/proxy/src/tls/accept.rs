@@ -1,0 +1,154 @@
+//! From an accepted TCP connection to a TLS one, within limits.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ProtocolVersion;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Certificates;
+
+/// The first byte of a TLS greeting; no HTTP request begins with it.
+pub(crate) const GREETING: u8 = 0x16;
+
+/// How many greetings one worker answers at once.
+#[derive(Clone)]
+pub(crate) struct Handshakes {
+    running: Rc<Cell<usize>>,
+    limit: usize,
+}
+
+/// A connection with its handshake behind it.
+pub(crate) struct Accepted {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) server_name: Option<Arc<str>>,
+    pub(crate) version: &'static str,
+    /// The client chose HTTP/2.
+    pub(crate) http2: bool,
+}
+
+/// Why there is no TLS connection.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// What came is no TLS: the connection is handed back for an answer in plain HTTP.
+    Plain(TcpStream),
+    Full,
+    TimedOut,
+    Failed(std::io::Error),
+}
+
+struct Running(Rc<Cell<usize>>);
+
+// === impl Handshakes ===
+
+impl Handshakes {
+    pub(crate) fn new(limit: usize) -> Handshakes {
+        Handshakes { running: Rc::new(Cell::new(0)), limit }
+    }
+
+    fn begin(&self) -> Option<Running> {
+        let running = self.running.get();
+        if running >= self.limit {
+            return None;
+        }
+        self.running.set(running + 1);
+        Some(Running(Rc::clone(&self.running)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// A label of the metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Refused::Plain(_) => "plain",
+            Refused::Full => "full",
+            Refused::TimedOut => "timeout",
+            Refused::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Shakes hands with a client that just connected. A client that says nothing is gone after
+/// `within`, and does not count as a handshake before its first byte.
+pub(crate) async fn accept(
+    socket: TcpStream,
+    certificates: &Certificates,
+    handshakes: &Handshakes,
+    within: Duration,
+) -> Result<Accepted, Refused> {
+    match tokio::time::timeout(within, shake(socket, certificates, handshakes)).await {
+        Ok(done) => done,
+        Err(_) => Err(Refused::TimedOut),
+    }
+}
+
+async fn shake(
+    socket: TcpStream,
+    certificates: &Certificates,
+    handshakes: &Handshakes,
+) -> Result<Accepted, Refused> {
+    let mut first = [0];
+    match socket.peek(&mut first).await {
+        Ok(0) => return Err(Refused::Failed(std::io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) if first == [GREETING] => {}
+        Ok(_) => return Err(Refused::Plain(socket)),
+        Err(error) => return Err(Refused::Failed(error)),
+    }
+    let _running = handshakes.begin().ok_or(Refused::Full)?;
+    let acceptor = TlsAcceptor::from(Arc::clone(certificates.config()));
+    let stream = acceptor.accept(socket).await.map_err(Refused::Failed)?;
+    Ok(accepted(stream))
+}
+
+fn accepted(stream: TlsStream<TcpStream>) -> Accepted {
+    let (_, session) = stream.get_ref();
+    let server_name = session.server_name().map(Arc::from);
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        _ => "TLSv1.2",
+    };
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    Accepted { stream, server_name, version, http2 }
+}
+
+/// What plain HTTP on the TLS port is answered with.
+pub(crate) const USE_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 45\r\n\
+    Connection: close\r\n\r\n\
+    This port speaks TLS: use https in the URL.\r\n";
+
+/// Answers plain HTTP on the TLS port and closes. What the client sent is read and dropped for a
+/// moment, else the answer could be lost to a reset.
+pub(crate) async fn say_use_https<S>(mut socket: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let talk = async {
+        socket.write_all(USE_HTTPS).await?;
+        socket.shutdown().await?;
+        let mut rest = [0; 1024];
+        for _ in 0..64 {
+            if socket.read(&mut rest).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    // The client's own end of the connection is not worth a word in the log.
+    let _ = tokio::time::timeout(Duration::from_secs(2), talk).await;
+}
