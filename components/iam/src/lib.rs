@@ -6,3 +6,7 @@
 #![forbid(unsafe_code)]
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod password;
+mod sealing;
+mod secrets;
