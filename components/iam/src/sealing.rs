@@ -55,10 +55,7 @@ impl std::fmt::Debug for NodeKey {
 
 impl NodeKey {
     /// The key in `path`; made at the very first start, and only then.
-    pub(crate) async fn load(
-        path: &Path,
-        state: &dyn ClusterState,
-    ) -> Result<NodeKey, SealError> {
+    pub(crate) async fn load(path: &Path, state: &dyn ClusterState) -> Result<NodeKey, SealError> {
         let check = state.get(CHECK_PATH).await?;
         let bytes = match secrets::read(path)? {
             Some(bytes) => bytes,
@@ -122,10 +119,7 @@ impl NodeKey {
     }
 
     /// Leaves the proof which key is the cluster's; answers the one found if there was one.
-    async fn put_check(
-        &self,
-        state: &dyn ClusterState,
-    ) -> Result<Option<bytes::Bytes>, SealError> {
+    async fn put_check(&self, state: &dyn ClusterState) -> Result<Option<bytes::Bytes>, SealError> {
         let value = self.seal(CHECK_PATH, CHECK_TEXT)?;
         match state.put(CHECK_PATH, value.into(), When::Absent).await {
             Ok(_) => Ok(None),

@@ -1,0 +1,49 @@
+//! What an operator configures.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Configuration of the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub ip: IpAddr,
+    /// 0 picks one.
+    pub port: u16,
+    /// Key of the node, audit log, password of the first administrator, service accounts.
+    pub data_dir: PathBuf,
+    /// What `uiconfig` answers as the cluster's id.
+    pub cluster_id: String,
+    /// How long a token and its cookie are good.
+    pub token_lifetime: Duration,
+    /// How long the cookie that tells a page who is logged in stays.
+    pub info_cookie_lifetime: Duration,
+    /// The name under which browsers reach the cluster, for logins that return from elsewhere:
+    /// `https://host`. Without one it is taken from the request.
+    pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, besides loopback.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// An audit file that grows beyond this is closed and the next one begun.
+    pub audit_file_bytes: u64,
+    /// How often a follower of the policy hears that nothing changed.
+    pub heartbeat: Duration,
+}
+
+impl Config {
+    /// As the original runs, on this machine.
+    pub fn new(data_dir: PathBuf) -> Config {
+        Config {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8101,
+            data_dir,
+            cluster_id: String::new(),
+            token_lifetime: Duration::from_secs(5 * 86_400),
+            info_cookie_lifetime: Duration::from_secs(5 * 86_400),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            audit_file_bytes: 64 * 1024 * 1024,
+            heartbeat: Duration::from_secs(5),
+        }
+    }
+}

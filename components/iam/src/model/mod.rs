@@ -1,0 +1,21 @@
+//! Users, groups and permissions as a state machine without I/O.
+//!
+//! A [`Command`] looks at a [`State`] and yields [`Write`]s or a refusal; the writes, applied to
+//! the state, are what it becomes. What is stored is the same writes, so that a state read back
+//! equals the one that was left.
+
+mod command;
+mod ids;
+mod state;
+mod types;
+
+pub use command::{Command, Credential, NewUser, Subject, UserPatch};
+pub use identity::{Action, Actions};
+pub use ids::{check_gid, check_rid, check_uid, key_part, sanitize_remote_uid};
+pub use state::{State, Write};
+pub use types::{Acl, Group, PasswordHash, ProviderType, User};
+
+/// The group whose members may do everything.
+pub const SUPERUSERS: &str = "superusers";
+/// The resource on which `full` allows everything.
+pub const SUPERUSER_RID: &str = "dcos:superuser";
