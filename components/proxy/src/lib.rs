@@ -13,19 +13,30 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access_log;
+mod buffer;
+mod config;
+mod deadline;
+mod exchange;
+mod h1;
+mod h2;
 mod head;
 pub mod metrics;
+mod observe;
 pub mod path;
 mod policy;
+mod server;
 pub mod tls;
 mod upstream;
+mod worker;
 
 pub use access_log::{AccessLog, Entry, Writer};
+pub use config::{HeadLimits, Network, NetworkError, ServerConfig, Timeouts};
 pub use head::{HeadError, RequestHead};
 pub use metrics::Metrics;
 pub use path::{Path, PathError};
 pub use policy::{
-    Decision, Forward, HeaderEdits, Host, Limits, Peer, Policy, Refusal, Response, ResponseEdit,
-    ResponseHead, RouteId, Scheme, Upgrade,
+    Decision, Forward, HeaderEdits, Host, Later, Limits, Peer, Policy, Refusal, Response,
+    ResponseEdit, ResponseHead, RouteId, Scheme, Upgrade,
 };
+pub use server::{Running, Server, ServerError};
 pub use upstream::{Address, Protocol, Upstream};

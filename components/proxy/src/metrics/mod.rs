@@ -176,7 +176,7 @@ impl Counter {
 // === impl WorkerMetrics ===
 
 impl WorkerMetrics {
-    fn new(routes: usize) -> WorkerMetrics {
+    pub(crate) fn new(routes: usize) -> WorkerMetrics {
         WorkerMetrics {
             // The last one is for names nobody gave.
             routes: (0..=routes).map(|_| RouteMetrics::default()).collect(),

@@ -1,0 +1,414 @@
+//! Listening, and the threads that serve.
+//!
+//! One listener, and connections handed to the worker that has the fewest: with SO_REUSEPORT the
+//! kernel would spread them by a hash, unevenly when they are few and long-lived, and a second
+//! gateway on the same port would share it silently instead of failing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServerConfig;
+use crate::deadline::{TICK, Watch};
+use crate::metrics::Metrics;
+use crate::observe::{Client, Observer};
+use crate::tls::Certificates;
+use crate::worker::Context;
+use crate::{Peer, Policy, Scheme, h1, tls};
+
+/// Connections handed to a worker that it did not take up yet.
+const HANDED: usize = 1024;
+
+/// After the grace: how many ticks connections have for their end once they were told so.
+const LAST_TICKS: usize = 10;
+
+/// How many tasks run before the sockets are looked at again.
+const EVENT_INTERVAL: u32 = 128;
+
+/// Connections that the kernel keeps for us.
+const BACKLOG: i32 = 4096;
+
+/// When accepting fails for want of something (file descriptors).
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The one way to run the engine.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server that runs, until the token it was started with is cancelled.
+pub struct Running {
+    pub plain_address: Option<SocketAddr>,
+    pub tls_address: Option<SocketAddr>,
+    pub metrics: Arc<Metrics>,
+    /// Ends when every connection has ended and the threads are gone.
+    pub join: JoinHandle<()>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot listen at {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// An accepted connection on its way to a worker.
+struct Accepted {
+    stream: std::net::TcpStream,
+    seat: Seat,
+}
+
+/// What a connection holds as long as it is open.
+struct Seat {
+    address: SocketAddr,
+    scheme: Scheme,
+    loads: Arc<[AtomicUsize]>,
+    worker: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Accepts on one listener.
+struct Acceptor {
+    listener: std::net::TcpListener,
+    scheme: Scheme,
+    seats: Arc<Semaphore>,
+    loads: Arc<[AtomicUsize]>,
+    workers: Vec<mpsc::Sender<Accepted>>,
+}
+
+/// Where accepted connections go.
+struct Doors {
+    seats: Arc<Semaphore>,
+    loads: Arc<[AtomicUsize]>,
+    workers: Vec<mpsc::Sender<Accepted>>,
+}
+
+/// What a worker's thread starts with.
+struct Worker {
+    policy: Arc<dyn Policy>,
+    config: Arc<ServerConfig>,
+    index: usize,
+    metrics: Arc<Metrics>,
+    acceptors: Vec<Acceptor>,
+    handed: mpsc::Receiver<Accepted>,
+    token: CancellationToken,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Listens and starts the workers. To be called within a tokio runtime, which only waits for
+    /// their end.
+    pub fn start(
+        config: ServerConfig,
+        policy: Arc<dyn Policy>,
+        token: CancellationToken,
+    ) -> Result<Running, ServerError> {
+        let workers = match config.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let plain = config.plain.map(listen).transpose()?;
+        let tls = config.tls.as_ref().map(|(address, _)| listen(*address)).transpose()?;
+        let plain_address = plain.as_ref().and_then(|listener| listener.local_addr().ok());
+        let tls_address = tls.as_ref().and_then(|listener| listener.local_addr().ok());
+        let (routes, log) = (config.routes.clone(), config.access_log.clone());
+        let metrics = Metrics::new(routes, workers, log);
+        let config = Arc::new(config);
+        let loads: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+        let seats = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..workers).map(|_| mpsc::channel::<Accepted>(HANDED)).unzip();
+        let listeners = [(plain, Scheme::Http), (tls, Scheme::Https)];
+        let mut acceptors: Vec<Acceptor> = Vec::new();
+        for (listener, scheme) in listeners {
+            let Some(listener) = listener else { continue };
+            let (seats, loads) = (Arc::clone(&seats), Arc::clone(&loads));
+            acceptors.push(Acceptor { listener, scheme, seats, loads, workers: senders.clone() });
+        }
+        drop(senders);
+        let token = token.child_token();
+        let mut ends = Vec::new();
+        for (index, handed) in receivers.into_iter().enumerate() {
+            let worker = Worker {
+                policy: Arc::clone(&policy),
+                index,
+                metrics: Arc::clone(&metrics),
+                config: Arc::clone(&config),
+                // The first worker accepts for all.
+                acceptors: std::mem::take(&mut acceptors),
+                handed,
+                token: token.clone(),
+            };
+            ends.push(worker.spawn().map_err(|error| {
+                token.cancel();
+                ServerError::Thread(error)
+            })?);
+        }
+        let join = tokio::spawn(async move {
+            for end in ends {
+                // An error too says that the thread is gone.
+                let _ = end.await;
+            }
+        });
+        Ok(Running { plain_address, tls_address, metrics, join })
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    let open = || {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        // Connections inherit it.
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| ServerError::Listen { address, source })
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn spawn(self) -> io::Result<oneshot::Receiver<()>> {
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new().name(format!("proxy-{}", self.index)).spawn(move || {
+            self.run();
+            // Nobody listens any more: nothing to do about it.
+            let _ = ended.send(());
+        })?;
+        Ok(end)
+    }
+
+    fn run(mut self) {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().event_interval(EVENT_INTERVAL);
+        let runtime = match builder.build_local(LocalOptions::default()) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "a worker has no runtime");
+                return;
+            }
+        };
+        runtime.block_on(async move {
+            let observer = Observer::new(self.metrics, self.index, &self.config);
+            let context = Context::new(self.index, self.policy, self.config, observer);
+            for acceptor in self.acceptors.drain(..) {
+                let (context, token) = (Rc::clone(&context), self.token.clone());
+                tokio::task::spawn_local(acceptor.run(context, token));
+            }
+            serve(&context, &mut self.handed, &self.token).await;
+            drain(&context).await;
+        });
+        // What still runs is dropped here.
+    }
+}
+
+/// Takes connections and keeps the clock until the server is told to stop.
+async fn serve(
+    context: &Rc<Context>,
+    handed: &mut mpsc::Receiver<Accepted>,
+    token: &CancellationToken,
+) {
+    let mut clock = tokio::time::interval(TICK);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            accepted = handed.recv(), if open => match accepted {
+                Some(accepted) => take(context, accepted),
+                None => open = false,
+            },
+            _ = clock.tick() => context.tick(),
+        }
+    }
+}
+
+/// Requests in flight may end within the grace.
+async fn drain(context: &Rc<Context>) {
+    context.deadlines.stop();
+    let grace = tokio::time::Instant::now() + context.config.timeouts.grace;
+    while !context.deadlines.is_empty() && tokio::time::Instant::now() < grace {
+        tokio::time::sleep(TICK).await;
+        context.tick();
+    }
+    context.deadlines.abort();
+    for _ in 0..LAST_TICKS {
+        if context.deadlines.is_empty() {
+            break;
+        }
+        tokio::time::sleep(TICK).await;
+        context.tick();
+    }
+}
+
+/// A connection that another worker accepted.
+fn take(context: &Rc<Context>, accepted: Accepted) {
+    match TcpStream::from_std(accepted.stream) {
+        Ok(stream) => begin(context, stream, accepted.seat),
+        Err(error) => tracing::debug!(%error, "a connection is lost"),
+    }
+}
+
+fn begin(context: &Rc<Context>, stream: TcpStream, seat: Seat) {
+    let Ok(local) = stream.local_addr() else { return };
+    let peer = Peer { address: seat.address, local, scheme: seat.scheme, server_name: None };
+    let watch = context.deadlines.watch();
+    tokio::task::spawn_local(connection(Rc::clone(context), stream, peer, watch, seat));
+}
+
+async fn connection(
+    context: Rc<Context>,
+    stream: TcpStream,
+    peer: Peer,
+    watch: Watch,
+    _seat: Seat,
+) {
+    let metrics = Arc::clone(&context.observer.metrics);
+    metrics.connections.add(1);
+    metrics.connections_open.add(1);
+    match context.config.tls.as_ref().filter(|_| peer.scheme == Scheme::Https) {
+        Some((_, certificates)) => {
+            let certificates = Arc::clone(certificates);
+            secure(context, stream, peer, watch, &certificates).await;
+        }
+        None => h1::serve(context, stream, Client { peer, tls: None }, watch).await,
+    }
+    metrics.connections_open.sub(1);
+}
+
+/// A connection to the port that speaks TLS.
+async fn secure(
+    context: Rc<Context>,
+    stream: TcpStream,
+    mut peer: Peer,
+    watch: Watch,
+    certificates: &Certificates,
+) {
+    let within = context.config.timeouts.handshake;
+    match tls::accept(stream, certificates, &context.handshakes, within).await {
+        Ok(accepted) => {
+            peer.server_name = accepted.server_name;
+            let client = Client { peer, tls: Some(accepted.version) };
+            h1::serve(context, accepted.stream, client, watch).await;
+        }
+        Err(tls::Refused::Plain(stream)) => tls::say_use_https(stream).await,
+        Err(refused) => tracing::debug!(reason = refused.reason(), "no TLS"),
+    }
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    async fn run(self, context: Rc<Context>, token: CancellationToken) {
+        let listener = match TcpListener::from_std(self.listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "cannot accept");
+                return;
+            }
+        };
+        let doors = Doors { seats: self.seats, loads: self.loads, workers: self.workers };
+        let accept = async {
+            loop {
+                // Without a free seat clients wait in the kernel's queue.
+                let Ok(permit) = Arc::clone(&doors.seats).acquire_owned().await else { return };
+                match listener.accept().await {
+                    Ok((stream, address)) => {
+                        doors.hand(&context, stream, address, self.scheme, permit).await;
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting pauses");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = accept => {}
+        }
+    }
+}
+
+/// The connection was given up before it was accepted; the next one may be well.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+// === impl Doors ===
+
+impl Doors {
+    async fn hand(
+        &self,
+        context: &Rc<Context>,
+        stream: TcpStream,
+        address: SocketAddr,
+        scheme: Scheme,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let load =
+            |worker: &usize| self.loads.get(*worker).map(|load| load.load(Ordering::Relaxed));
+        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
+        let loads = Arc::clone(&self.loads);
+        let seat = Seat::new(address, scheme, loads, worker, permit);
+        if worker == context.worker {
+            begin(context, stream, seat);
+            return;
+        }
+        let Some(door) = self.workers.get(worker) else { return };
+        match stream.into_std() {
+            Ok(stream) => {
+                // An error says that the worker is gone, which happens at the end only.
+                let _ = door.send(Accepted { stream, seat }).await;
+            }
+            Err(error) => tracing::debug!(%error, "a connection is lost"),
+        }
+    }
+}
+
+// === impl Seat ===
+
+impl Seat {
+    fn new(
+        address: SocketAddr,
+        scheme: Scheme,
+        loads: Arc<[AtomicUsize]>,
+        worker: usize,
+        permit: OwnedSemaphorePermit,
+    ) -> Seat {
+        if let Some(load) = loads.get(worker) {
+            load.fetch_add(1, Ordering::Relaxed);
+        }
+        Seat { address, scheme, loads, worker, _permit: permit }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(load) = self.loads.get(self.worker) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
