@@ -14,6 +14,7 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod clock;
 mod config;
 mod error;
 pub mod model;
@@ -21,6 +22,7 @@ mod password;
 mod run;
 mod sealing;
 mod secrets;
+mod signing;
 
 pub use config::Config;
 pub use error::ApiError;
