@@ -15,10 +15,11 @@
 //! 5. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
 //!    both daemons have.
 //! 6. [`origin`] keeps pages of other origins from changing anything.
+//! 7. [`guard`] says who a request is from and whether they may, as IAM knows it.
 //!
 //! It is not a web framework and knows no Mesos message: no component's state,
-//! no protobuf. It has no TLS yet, no HTTP/2, and no authorization beyond "who is
-//! it". An `axum::Router` can be served through [`service::from_tower`].
+//! no protobuf. What it serves has no TLS and no HTTP/2: those are the gateway's. An
+//! `axum::Router` can be served through [`service::from_tower`].
 #![forbid(unsafe_code)]
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -27,6 +28,7 @@ pub mod auth;
 pub mod body;
 pub mod client;
 pub mod files;
+pub mod guard;
 pub mod gzip;
 pub mod help;
 pub mod json;

@@ -39,4 +39,4 @@ pub use service::{
 };
 pub use signing::SigningKey;
 pub use snapshot::Snapshot;
-pub use token::{Claims, Jws, MAX_TOKEN_LENGTH, SKEW_SECONDS};
+pub use token::{Claims, Jws, MAX_TOKEN_LENGTH, SKEW_SECONDS, unverified_expiry};
