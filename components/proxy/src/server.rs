@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::observe::{Client, Observer};
 use crate::tls::Certificates;
 use crate::worker::Context;
-use crate::{Peer, Policy, Scheme, h1, tls};
+use crate::{Peer, Policy, Scheme, h1, h2, tls};
 
 /// Connections handed to a worker that it did not take up yet.
 const HANDED: usize = 1024;
@@ -300,14 +300,25 @@ async fn secure(
     certificates: &Certificates,
 ) {
     let within = context.config.timeouts.handshake;
+    let metrics = Arc::clone(&context.observer.metrics);
     match tls::accept(stream, certificates, &context.handshakes, within).await {
         Ok(accepted) => {
+            metrics.handshakes.add(1);
+            metrics.handshakes_resumed.add(u64::from(accepted.resumed));
             peer.server_name = accepted.server_name;
             let client = Client { peer, tls: Some(accepted.version) };
-            h1::serve(context, accepted.stream, client, watch).await;
+            match accepted.http2 {
+                true => h2::serve(context, accepted.stream, client, watch).await,
+                false => h1::serve(context, accepted.stream, client, watch).await,
+            }
         }
-        Err(tls::Refused::Plain(stream)) => tls::say_use_https(stream).await,
-        Err(refused) => tracing::debug!(reason = refused.reason(), "no TLS"),
+        Err(refused) => {
+            tracing::debug!(reason = refused.reason(), "no TLS");
+            refused.count(&metrics);
+            if let tls::Refused::Plain(stream) = refused {
+                tls::say_use_https(stream).await;
+            }
+        }
     }
 }
 

@@ -117,8 +117,18 @@ fn cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
 /// Trailers as lines; those that mean something in a head only are left out.
 pub(super) fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
     const FRAMING: [&str; 13] = [
-        "content-length", "transfer-encoding", "host", "connection", "upgrade", "keep-alive",
-        "proxy-connection", "te", "trailer", "authorization", "cookie", "content-encoding",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "connection",
+        "upgrade",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "authorization",
+        "cookie",
+        "content-encoding",
         "content-type",
     ];
     let mut lines = Vec::new();

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Certificates;
+use crate::metrics::{Reason, WorkerMetrics};
 
 /// The first byte of a TLS greeting; no HTTP request begins with it.
 pub(crate) const GREETING: u8 = 0x16;
@@ -28,6 +29,8 @@ pub(crate) struct Accepted {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) version: &'static str,
+    /// Of a session before.
+    pub(crate) resumed: bool,
     /// The client chose HTTP/2.
     pub(crate) http2: bool,
 }
@@ -79,6 +82,14 @@ impl Refused {
             Refused::Failed(_) => "failed",
         }
     }
+
+    pub(crate) fn count(&self, metrics: &WorkerMetrics) {
+        match self {
+            Refused::Plain(_) => metrics.refused(Reason::WrongPort),
+            Refused::Full => metrics.refused(Reason::Handshakes),
+            Refused::TimedOut | Refused::Failed(_) => metrics.handshakes_failed.add(1),
+        }
+    }
 }
 
 /// Shakes hands with a client that just connected. A client that says nothing is gone after
@@ -121,7 +132,8 @@ fn accepted(stream: TlsStream<TcpStream>) -> Accepted {
         _ => "TLSv1.2",
     };
     let http2 = session.alpn_protocol() == Some(b"h2");
-    Accepted { stream, server_name, version, http2 }
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    Accepted { stream, server_name, version, resumed, http2 }
 }
 
 /// What plain HTTP on the TLS port is answered with.
