@@ -14,6 +14,10 @@ pub(crate) fn run_bench(arguments: &[String]) -> Result<()> {
         Some((what, rest)) if what == "services" => {
             run(cargo().args(["run", "--release", "--package", "services-bench", "--"]).args(rest))
         }
-        _ => bail!("there are two benchmarks: kernel and services"),
+        Some((what, rest)) if what == "gateway" => {
+            run(cargo().args(["build", "--release", "--package", "dais"]))?;
+            run(cargo().args(["run", "--release", "--package", "gateway-bench", "--"]).args(rest))
+        }
+        _ => bail!("there are three benchmarks: kernel, services and gateway"),
     }
 }

@@ -20,7 +20,7 @@ usage: cargo xtask <command> [--no-install] [arguments]
   up [arguments]         build a release and run `dais up` with the arguments
   test [part ...]        run every check, or only the parts named:
                          fmt clippy deny unit doc e2e
-  bench kernel [args]    measure the kernel and print a table
+  bench <what> [args]    measure the kernel, the services or the gateway
   fuzz --smoke [seconds] run every fuzz target for a short time (default 20)
   fuzz <target> [args]   run one fuzz target until it finds something
 
