@@ -14,6 +14,7 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod ca;
 mod clock;
 mod config;
 mod error;
