@@ -72,6 +72,10 @@ impl KeySet {
         self.keys.get(kid)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.values().map(Arc::as_ref)
+    }
+
     pub fn len(&self) -> usize {
         self.keys.len()
     }

@@ -16,6 +16,7 @@
 mod cache;
 mod der;
 mod error;
+pub mod fuzz;
 mod key;
 mod keyset;
 mod policy;

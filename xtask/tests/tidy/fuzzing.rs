@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 19] = [
+const PARSERS: [(&str, &str); 23] = [
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),
@@ -27,6 +27,10 @@ const PARSERS: [(&str, &str); 19] = [
     ("universe: templates", "mustache"),
     ("universe: repository documents", "universe_repository"),
     ("universe: Accept headers", "universe_accept"),
+    ("identity: tokens", "identity_token"),
+    ("identity: key sets and keys", "identity_keys"),
+    ("identity: the policy stream", "policy_stream"),
+    ("identity: resource ids", "resource_id"),
 ];
 
 #[test]
