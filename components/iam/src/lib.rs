@@ -18,12 +18,14 @@ mod ca;
 mod clock;
 mod config;
 mod error;
+mod feed;
 pub mod model;
 mod password;
 mod run;
 mod sealing;
 mod secrets;
 mod signing;
+mod store;
 
 pub use config::Config;
 pub use error::ApiError;

@@ -6,12 +6,18 @@
 
 mod command;
 mod ids;
+mod new_user;
+mod policy;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod types;
 
 pub use command::{Command, Credential, NewUser, Subject, UserPatch};
 pub use identity::{Action, Actions};
 pub use ids::{check_gid, check_rid, check_uid, key_part, sanitize_remote_uid};
+pub use new_user::{Means, Wish};
+pub use policy::{changes, everything, is_protected, needs_superuser};
 pub use state::{State, Write};
 pub use types::{Acl, Group, PasswordHash, ProviderType, User};
 
