@@ -118,12 +118,13 @@ impl Follower {
             .body(Full::<Bytes>::default())
             .map_err(|_| StreamError::Address)?;
         self.tokens.authorize(request.headers_mut());
+        let sent = request.headers().clone();
         let response = self.client.send(request).await?;
         match response.status() {
             StatusCode::OK => {}
             status => {
                 if status == StatusCode::UNAUTHORIZED {
-                    self.tokens.refused();
+                    self.tokens.refused(&sent);
                 }
                 return Err(StreamError::Status(status));
             }

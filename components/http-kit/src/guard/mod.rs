@@ -20,19 +20,20 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
 use identity::{Action, Claims, Snapshot, TokenCache, TokenError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::Response;
 
 pub use account::{AccountError, ServiceAccount};
 pub use follower::{FollowConfig, Following, follow};
 pub use headers::{Token, is_direct_loopback, token};
-pub use lines::Lines;
+pub use lines::{Lines, TooLong};
 pub use refusal::Refusal;
 pub use table::{Found, Row, Rule, Table};
 pub use tokens::{TokenSource, TokenSourceConfig};
@@ -256,3 +257,6 @@ pub(crate) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,9 +113,22 @@ impl TokenSource {
         let _ = self.0.first.subscribe().wait_for(|first| *first).await;
     }
 
-    /// Somebody answered `401` to the current token: a new one is fetched.
-    pub fn refused(&self) {
-        self.0.again.notify_one();
+    /// Somebody answered `401` to a request with these headers: if they had the current token,
+    /// a new one is fetched.
+    pub fn refused(&self, headers: &http::HeaderMap) {
+        let current = self.authorization();
+        if current.is_some() && headers.get(http::header::AUTHORIZATION) == current.as_ref() {
+            self.0.again.notify_one();
+        }
+    }
+
+    /// Those about the token of before.
+    async fn forget_complaints(&self) {
+        tokio::select! {
+            biased;
+            () = self.0.again.notified() => {}
+            () = std::future::ready(()) => {}
+        }
     }
 
     async fn keep(self, config: TokenSourceConfig) {
@@ -125,6 +138,7 @@ impl TokenSource {
                 Ok((value, renew_after)) => {
                     self.0.current.store(Some(Arc::new(value)));
                     self.0.first.send_replace(true);
+                    self.forget_complaints().await;
                     tokio::select! {
                         () = tokio::time::sleep(renew_after) => pause = FIRST_PAUSE,
                         // However many complain, there is a pause between two logins.
