@@ -6,7 +6,7 @@
 //! 3. `store` keeps the state in the cluster's state, durable before anything is acknowledged,
 //!    also when several instances write.
 //! 4. `feed` tells every follower what the policy is and what changes.
-//! 5. `audit` writes a line for every login, refusal and change; `throttle` slows guessing.
+//! 5. [`audit`] writes a line for every login, refusal and change; [`throttle`] slows guessing.
 //!
 //! It is not: a judge of requests to other components; those follow its policy and judge
 //! themselves (`identity`, `http_kit::guard`).
@@ -14,6 +14,7 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod audit;
 mod ca;
 mod clock;
 mod config;
@@ -26,6 +27,7 @@ mod sealing;
 mod secrets;
 mod signing;
 mod store;
+pub mod throttle;
 
 pub use config::Config;
 pub use error::ApiError;
