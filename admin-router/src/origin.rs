@@ -51,7 +51,8 @@ impl Origin {
     }
 }
 
-fn address(host: &str, port: u16) -> Address {
+/// Of a host, which may be an address itself.
+pub(crate) fn address(host: &str, port: u16) -> Address {
     match host.parse::<IpAddr>() {
         Ok(ip) => Address::Tcp(SocketAddr::new(ip, port)),
         Err(_) => Address::Name(Arc::from(host), port),

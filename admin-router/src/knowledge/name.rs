@@ -37,6 +37,11 @@ pub(super) fn path<S: Borrow<str>>(segments: &[S]) -> String {
     segments.join("/")
 }
 
+/// What a user needs a permission for.
+pub(super) fn rid(path: &str) -> String {
+    format!("dcos:adminrouter:service:{path}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

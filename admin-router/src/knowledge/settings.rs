@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http_kit::client::Authorities;
 
+use super::table::Upstreams;
 use crate::Origin;
 
 /// Gives the `Authorization` for a request to a server of the cluster, fresh each time.
@@ -39,6 +40,19 @@ pub struct Settings {
     pub max_age: Duration,
     /// How long a server that is asked may take.
     pub timeout: Duration,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    pub(super) fn upstreams(&self) -> Upstreams {
+        Upstreams {
+            tls: Arc::clone(&self.service_tls),
+            host_ip: self.host_ip,
+            master_gateway: self.master_gateway,
+            agent_port: self.agent_port,
+        }
+    }
 }
 
 impl std::fmt::Debug for Settings {

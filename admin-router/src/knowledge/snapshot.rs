@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use imbl::HashMap;
 
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub(super) named_frameworks: HashMap<Arc<str>, Web>,
     /// Services of Marathon's apps by their names, dotted.
     pub(super) services: HashMap<Arc<str>, Arc<Service>>,
+    /// Apps that ask to be services but are none, with the reason.
+    pub(super) ignored: HashMap<Arc<str>, Arc<str>>,
 }
 
 /// Whether what somebody told still holds.
@@ -35,10 +37,10 @@ pub enum Source {
     Never,
     /// Every change comes as it happens.
     Live,
-    /// The stream broke at that time; what was told last is used.
-    Cut { since: SystemTime },
-    /// The stream broke at that time, too long ago to believe what was told last.
-    Expired { since: SystemTime },
+    /// The stream broke at that time of the table's clock; what was told last is used.
+    Cut { since: Duration },
+    /// The stream broke at that time of the table's clock, too long ago to believe what was told last.
+    Expired { since: Duration },
 }
 
 /// Where a framework's pages are.
@@ -46,8 +48,11 @@ pub enum Source {
 pub(super) enum Web {
     /// It has none, or what it says about them is no URL.
     Nowhere,
-    /// It does not say: Mesos-DNS may know it by this name.
-    Ask(Arc<str>),
+    /// It does not say: Mesos-DNS may know it by its name.
+    Ask {
+        dotted: Arc<str>,
+        path: Arc<str>,
+    },
     At(Arc<Service>),
 }
 
@@ -57,12 +62,19 @@ pub(super) enum LookUp {
     Found(Arc<Service>),
     Missing,
     Failed(Failure),
-    /// Mesos-DNS has to be asked for the name, and if it does not know, the look-up goes on with
-    /// one segment more than `depth`.
-    Ask {
-        name: Arc<str>,
-        depth: usize,
-    },
+    /// Mesos-DNS has to be asked; if it does not know, the look-up goes on with one segment more.
+    Ask(Question),
+}
+
+/// What Mesos-DNS has to be asked.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) dotted: Arc<str>,
+    /// Under which the framework is known.
+    pub(super) path: Arc<str>,
+    /// Under which it was asked for.
+    pub(super) asked: String,
+    pub(super) depth: usize,
 }
 
 // === impl Source ===
@@ -87,6 +99,7 @@ impl Default for Snapshot {
             frameworks: HashMap::new(),
             named_frameworks: HashMap::new(),
             services: HashMap::new(),
+            ignored: HashMap::new(),
         }
     }
 }
@@ -117,37 +130,44 @@ impl Snapshot {
     }
 
     /// Looks for the service with the shortest path of at least `shallowest` segments.
-    pub(super) fn service(&self, segments: &[Cow<'_, str>], shallowest: usize) -> LookUp {
+    /// Mesos-DNS is only asked where there is one.
+    pub(super) fn service(
+        &self,
+        segments: &[Cow<'_, str>],
+        shallowest: usize,
+        has_dns: bool,
+    ) -> LookUp {
         let deepest = segments.len().clamp(1, name::DEEPEST);
         for depth in shallowest..=deepest {
             let asked = segments.get(..depth).unwrap_or_default();
-            match self.named(&name::dotted(asked), depth) {
-                LookUp::Missing => {}
-                LookUp::Found(service) => return LookUp::Found(as_asked(service, asked)),
-                other => return other,
+            match self.named(&name::dotted(asked)) {
+                Ok(Some(Web::At(service))) => return LookUp::Found(as_asked(service, asked)),
+                Ok(Some(Web::Ask { dotted, path })) if has_dns => {
+                    let asked = name::path(asked);
+                    return LookUp::Ask(Question { dotted, path, asked, depth });
+                }
+                Ok(_) => {}
+                Err(failure) => return LookUp::Failed(failure),
             }
         }
         LookUp::Missing
     }
 
-    fn named(&self, name: &str, depth: usize) -> LookUp {
+    fn named(&self, name: &str) -> Result<Option<Web>, Failure> {
         // Those two are found by their frameworks even where no Marathon answers.
         if !matches!(name, "marathon" | "metronome") {
             if !self.marathon.is_usable() {
-                return LookUp::Failed(Failure::Marathon);
+                return Err(Failure::Marathon);
             }
             if let Some(service) = self.services.get(name) {
-                return LookUp::Found(Arc::clone(service));
+                return Ok(Some(Web::At(Arc::clone(service))));
             }
         }
         if !self.mesos.is_usable() {
-            return LookUp::Failed(Failure::Mesos);
+            return Err(Failure::Mesos);
         }
-        match self.frameworks.get(name).or_else(|| self.named_frameworks.get(name)) {
-            None | Some(Web::Nowhere) => LookUp::Missing,
-            Some(Web::Ask(name)) => LookUp::Ask { name: Arc::clone(name), depth },
-            Some(Web::At(service)) => LookUp::Found(Arc::clone(service)),
-        }
+        let by_id = self.frameworks.get(name);
+        Ok(by_id.or_else(|| self.named_frameworks.get(name)).cloned())
     }
 }
 

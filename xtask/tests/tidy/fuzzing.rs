@@ -7,7 +7,9 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 23] = [
+const PARSERS: [(&str, &str); 25] = [
+    ("admin-router: events of a master", "mesos_events"),
+    ("admin-router: events and answers of Marathon", "marathon_answers"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),

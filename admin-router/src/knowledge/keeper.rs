@@ -1,0 +1,96 @@
+//! The task that owns the table: takes what followers tell, publishes what follows of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::asking::{Ask, Server};
+use super::facts::Input;
+use super::settings::Settings;
+use super::snapshot::Snapshot;
+use super::table::{Table, Upstreams};
+use super::{marathon, mesos};
+use crate::Origin;
+
+/// Inputs that may wait; a follower that is faster waits itself.
+const WAITING: usize = 1024;
+/// Inputs that are published together when they come faster than that.
+const TOGETHER: usize = 256;
+const CONNECT: Duration = Duration::from_secs(5);
+
+pub(super) struct Keeper {
+    table: Table,
+    inputs: mpsc::Receiver<Input>,
+    now: Arc<ArcSwap<Snapshot>>,
+    followers: Vec<Follower>,
+}
+
+enum Follower {
+    Mesos(mesos::Follower),
+    Marathon(marathon::Follower),
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    pub(super) fn new(
+        settings: &Settings,
+        upstreams: Upstreams,
+        now: Arc<ArcSwap<Snapshot>>,
+    ) -> Keeper {
+        let (to, inputs) = mpsc::channel(WAITING);
+        let Settings { authorities, authorization, timeout, .. } = settings;
+        let ask = Ask::new(authorities.clone(), authorization.clone(), CONNECT, *timeout);
+        let ask = Arc::new(ask);
+        let servers = |origins: &[Origin]| origins.iter().filter_map(Server::of).collect();
+        let masters = servers(&settings.mesos);
+        let mesos = mesos::Follower { ask: Arc::clone(&ask), masters, to: to.clone() };
+        let marathons = servers(&settings.marathon);
+        let marathon = marathon::Follower { ask, marathons, to };
+        let followers = vec![Follower::Mesos(mesos), Follower::Marathon(marathon)];
+        Keeper { table: Table::new(upstreams, settings.max_age), inputs, now, followers }
+    }
+
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let mut followers = JoinSet::new();
+        for follower in self.followers.drain(..) {
+            match follower {
+                Follower::Mesos(follower) => followers.spawn(follower.run()),
+                Follower::Marathon(follower) => followers.spawn(follower.run()),
+            };
+        }
+        // Followers are aborted with their set: they only read.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.keep() => {}
+        }
+    }
+
+    async fn keep(&mut self) {
+        let began = Instant::now();
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(TOGETHER);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => batch.push(Input::Tick),
+                _ = self.inputs.recv_many(&mut batch, TOGETHER) => {}
+            }
+            // Without followers only time passes.
+            if batch.is_empty() {
+                ticks.tick().await;
+            }
+            for input in batch.drain(..) {
+                self.table.apply(input, began.elapsed());
+            }
+            if let Some(snapshot) = self.table.take_change() {
+                self.now.store(Arc::new(snapshot));
+            }
+        }
+    }
+}

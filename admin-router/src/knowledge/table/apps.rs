@@ -1,0 +1,350 @@
+//! Apps and their tasks: which service is where.
+
+mod app;
+mod tasks;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use imbl::HashMap as Shared;
+
+use super::super::facts::{AppFact, MarathonTask, Phase, TaskFact};
+use super::super::task_id;
+use super::Upstreams;
+use super::agents::Agents;
+use crate::cluster::Service;
+
+use app::App;
+use tasks::{MarathonWord, MasterWord, Task};
+
+/// What apps are judged by, and where the result goes.
+pub(super) struct Context<'a> {
+    pub(super) master_is_heard: bool,
+    pub(super) agents: &'a Agents,
+    pub(super) upstreams: &'a Upstreams,
+    pub(super) services: &'a mut Shared<Arc<str>, Arc<Service>>,
+    /// Why apps that ask to be services are none.
+    pub(super) ignored: &'a mut Shared<Arc<str>, Arc<str>>,
+    pub(super) changed: &'a mut bool,
+}
+
+#[derive(Default)]
+pub(super) struct Apps {
+    known: HashMap<Arc<str>, App>,
+    tasks: HashMap<Arc<str>, Task>,
+    /// The id of the framework that Marathon is.
+    framework: Option<Arc<str>>,
+    /// Apps that claim a name (dotted) and have where to lead it; the first one has it.
+    claims: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Apps of which nothing is known any more, but that reads which are under way may bring.
+    empty: Vec<Arc<str>>,
+}
+
+// === impl Apps: what a master tells ===
+
+impl Apps {
+    /// All tasks there are.
+    pub(super) fn tasks_told(&mut self, told: Vec<TaskFact>, context: &mut Context<'_>) {
+        for task in self.tasks.values_mut() {
+            task.master = None;
+        }
+        for fact in told {
+            self.put_task(fact);
+        }
+        // What Marathon alone tells of stays: the master's word about it may be on its way.
+        let over = |task: &Task| task.master.is_none() && task.marathon.is_none();
+        let gone = self.tasks.iter().filter(|(_, task)| over(task)).map(|(id, _)| Arc::clone(id));
+        for id in gone.collect::<Vec<_>>() {
+            self.drop_task(&id);
+        }
+        self.judge_all(context);
+    }
+
+    pub(super) fn task_added(&mut self, fact: TaskFact, context: &mut Context<'_>) {
+        if let Some(app) = self.put_task(fact) {
+            self.judge(&app, context);
+        }
+    }
+
+    pub(super) fn task_updated(&mut self, fact: TaskFact, context: &mut Context<'_>) {
+        let fact = match self.tasks.get(&fact.id).and_then(|task| task.master.as_ref()) {
+            Some(known) => known.updated(fact),
+            None => fact,
+        };
+        self.task_added(fact, context);
+    }
+
+    /// Its tasks are told of anew when it comes back.
+    pub(super) fn agent_removed(&mut self, agent: &str, context: &mut Context<'_>) {
+        for id in self.tasks_of_agent(agent) {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            task.master = None;
+            let (app, is_over) = (Arc::clone(&task.app), task.marathon.is_none());
+            if is_over {
+                self.drop_task(&id);
+            }
+            self.judge(&app, context);
+        }
+    }
+
+    pub(super) fn agent_changed(&mut self, agent: &str, context: &mut Context<'_>) {
+        for id in self.tasks_of_agent(agent) {
+            let Some(app) = self.tasks.get(&id).map(|task| Arc::clone(&task.app)) else { continue };
+            self.judge(&app, context);
+        }
+    }
+
+    /// Looks at all of them: agents come and go rarely.
+    fn tasks_of_agent(&self, agent: &str) -> Vec<Arc<str>> {
+        let on_it = |task: &Task| task.master.as_ref().is_some_and(|word| *word.agent == *agent);
+        self.tasks.iter().filter(|(_, task)| on_it(task)).map(|(id, _)| Arc::clone(id)).collect()
+    }
+
+    /// The app it belongs to, unless it is no task of Marathon's.
+    fn put_task(&mut self, fact: TaskFact) -> Option<Arc<str>> {
+        if fact.phase == Phase::Ended {
+            return self.end_task(&fact.id);
+        }
+        let id = Arc::clone(&fact.id);
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.master = Some(MasterWord::new(fact));
+            return Some(Arc::clone(&task.app));
+        }
+        let app: Arc<str> = task_id::app(&id)?.into();
+        let app = self.app(&app).join(&id);
+        let task = Task { app: Arc::clone(&app), master: Some(MasterWord::new(fact)), marathon: None };
+        self.tasks.insert(id, task);
+        Some(app)
+    }
+
+    /// The task is over, whoever still tells of it.
+    fn end_task(&mut self, id: &str) -> Option<Arc<str>> {
+        let app = Arc::clone(&self.tasks.get(id)?.app);
+        self.drop_task(id);
+        Some(app)
+    }
+}
+
+// === impl Apps: what Marathon tells ===
+
+impl Apps {
+    pub(super) fn framework_told(&mut self, id: Option<Arc<str>>, context: &mut Context<'_>) {
+        if id.is_some() && id != self.framework {
+            self.framework = id;
+            self.judge_all(context);
+        }
+    }
+
+    /// Whatever was read before that input does not count.
+    pub(super) fn touched(&mut self, id: Arc<str>, number: u64) {
+        let app = self.app(&id);
+        app.as_of = app.as_of.max(number);
+        self.note_empty(&id);
+    }
+
+    pub(super) fn all_read(&mut self, as_of: u64, read: Vec<AppFact>, context: &mut Context<'_>) {
+        let told: HashSet<Arc<str>> = read.iter().map(|app| Arc::clone(&app.id)).collect();
+        let unnamed = self.known.keys().filter(|id| !told.contains(*id)).cloned();
+        for id in unnamed.collect::<Vec<_>>() {
+            self.one_read(as_of, &id, None, context);
+        }
+        for app in read {
+            let id = Arc::clone(&app.id);
+            self.one_read(as_of, &id, Some(app), context);
+        }
+        // A stream that began anew may have missed the end of what only Marathon told of.
+        let missed = |task: &Task| {
+            task.master.is_none() && task.marathon.as_ref().is_none_or(|word| word.told < as_of)
+        };
+        let missed = self.tasks.iter().filter(|(_, task)| missed(task));
+        for id in missed.map(|(id, _)| Arc::clone(id)).collect::<Vec<_>>() {
+            if let Some(app) = self.end_task(&id) {
+                self.judge(&app, context);
+            }
+        }
+    }
+
+    pub(super) fn one_read(
+        &mut self,
+        as_of: u64,
+        id: &Arc<str>,
+        read: Option<AppFact>,
+        context: &mut Context<'_>,
+    ) {
+        let app = self.app(id);
+        if as_of < app.as_of {
+            // Something newer was read, or is going to be.
+            self.note_empty(id);
+            return;
+        }
+        app.as_of = as_of;
+        let (labelled, tasks) = read.map_or((None, Vec::new()), |read| (Some(read.labelled), read.tasks));
+        app.set_labelled(labelled);
+        if !context.master_is_heard {
+            self.end_unlisted(id, as_of, &tasks);
+        }
+        for task in tasks {
+            self.put_marathon_task(as_of, task);
+        }
+        self.judge(id, context);
+        self.note_empty(id);
+    }
+
+    /// With no master to hear, what is listed is what there is.
+    fn end_unlisted(&mut self, app: &str, as_of: u64, listed: &[MarathonTask]) {
+        let Some(app) = self.known.get(app) else { return };
+        let listed: HashSet<&str> = listed.iter().map(|task| &*task.id).collect();
+        let newer = |id: &str| {
+            let task = self.tasks.get(id).and_then(|task| task.marathon.as_ref());
+            task.is_some_and(|word| word.told > as_of)
+        };
+        let unlisted = app.tasks.iter().filter(|id| !listed.contains(&***id) && !newer(id));
+        for id in unlisted.cloned().collect::<Vec<_>>() {
+            self.drop_task(&id);
+        }
+    }
+
+    pub(super) fn marathon_task(
+        &mut self,
+        number: u64,
+        task: MarathonTask,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(app) = self.put_marathon_task(number, task) {
+            self.judge(&app, context);
+            self.note_empty(&app);
+        }
+    }
+
+    fn put_marathon_task(&mut self, number: u64, fact: MarathonTask) -> Option<Arc<str>> {
+        let Some(task) = self.tasks.get_mut(&fact.id) else {
+            if fact.phase == Phase::Ended {
+                return None;
+            }
+            let (id, app) = (Arc::clone(&fact.id), Arc::clone(&fact.app));
+            let app = self.app(&app).join(&id);
+            let word = MarathonWord::new(fact, number);
+            self.tasks.insert(id, Task { app: Arc::clone(&app), master: None, marathon: Some(word) });
+            return Some(app);
+        };
+        let app = Arc::clone(&task.app);
+        if task.marathon.as_ref().is_some_and(|known| known.told > number) {
+            return Some(app);
+        }
+        if fact.phase == Phase::Ended && task.master.is_none() {
+            self.drop_task(&fact.id);
+            return Some(app);
+        }
+        task.hear(fact, number);
+        Some(app)
+    }
+}
+
+// === impl Apps ===
+
+impl Apps {
+    fn app(&mut self, id: &Arc<str>) -> &mut App {
+        self.known.entry(Arc::clone(id)).or_insert_with(|| App::new(id))
+    }
+
+    fn drop_task(&mut self, id: &str) {
+        let Some(task) = self.tasks.remove(id) else { return };
+        if let Some(app) = self.known.get_mut(&task.app) {
+            app.tasks.remove(id);
+        }
+        self.note_empty(&task.app);
+    }
+
+    fn note_empty(&mut self, id: &Arc<str>) {
+        if let Some(app) = self.known.get_mut(id)
+            && app.is_empty()
+            && !std::mem::replace(&mut app.noted, true)
+        {
+            self.empty.push(Arc::clone(id));
+        }
+    }
+
+    /// No read is under way that could bring back what is gone.
+    pub(super) fn forget_empty(&mut self) {
+        for id in std::mem::take(&mut self.empty) {
+            let Some(app) = self.known.get_mut(&id) else { continue };
+            app.noted = false;
+            if app.is_empty() {
+                self.known.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn judge_all(&mut self, context: &mut Context<'_>) {
+        for id in self.known.keys().cloned().collect::<Vec<_>>() {
+            self.judge(&id, context);
+        }
+    }
+
+    /// Finds out where an app is to be found now.
+    fn judge(&mut self, id: &Arc<str>, context: &mut Context<'_>) {
+        let Some(app) = self.known.get(id) else { return };
+        let found = app.find(&self.tasks, self.framework.as_deref(), context);
+        let Some(app) = self.known.get_mut(id) else { return };
+        match found {
+            Ok(found) => {
+                *context.changed |= context.ignored.remove(id).is_some();
+                let before = app.leads_to(found, context.upstreams);
+                let now = app.claims();
+                self.claim(id, before, now, context);
+            }
+            Err(why) => {
+                let before = app.leads_nowhere();
+                *context.changed |= match Some(why).filter(|why| !why.is_empty()) {
+                    Some(why) if context.ignored.get(id) == Some(&why) => false,
+                    Some(why) => {
+                        context.ignored.insert(Arc::clone(id), why);
+                        true
+                    }
+                    None => context.ignored.remove(id).is_some(),
+                };
+                self.claim(id, before, None, context);
+            }
+        }
+    }
+
+    /// An app claims `now` instead of `before`.
+    fn claim(
+        &mut self,
+        id: &Arc<str>,
+        before: Option<Arc<str>>,
+        now: Option<Arc<str>>,
+        context: &mut Context<'_>,
+    ) {
+        if before != now
+            && let Some(before) = &before
+        {
+            if let Some(claims) = self.claims.get_mut(before) {
+                claims.remove(id);
+            }
+            self.publish(before, context);
+        }
+        if let Some(now) = now {
+            self.claims.entry(Arc::clone(&now)).or_default().insert(Arc::clone(id));
+            self.publish(&now, context);
+        }
+    }
+
+    fn publish(&mut self, name: &Arc<str>, context: &mut Context<'_>) {
+        let first = self.claims.get(name).and_then(BTreeSet::first);
+        let service = first.and_then(|id| self.known.get(id)).and_then(App::service);
+        match service {
+            Some(service) => {
+                let known = context.services.get(name);
+                if known.is_none_or(|known| !Arc::ptr_eq(known, service)) {
+                    context.services.insert(Arc::clone(name), Arc::clone(service));
+                    *context.changed = true;
+                }
+            }
+            None => {
+                *context.changed |= context.services.remove(name).is_some();
+                self.claims.remove(name);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Servers as the engine connects to them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use proxy::{Address, Protocol, Scheme, Upstream};
+
+use super::super::facts::LeaderFact;
+use crate::cluster::{Agent, Leader};
+
+/// How upstreams are made.
+#[derive(Clone)]
+pub(crate) struct Upstreams {
+    /// For those that are reached over TLS.
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    /// This host's address as Mesos and Marathon know it.
+    pub(crate) host_ip: Option<IpAddr>,
+    /// Scheme and port of the gateways on other masters. Agents have the same scheme.
+    pub(crate) master_gateway: (Scheme, u16),
+    /// Port of the gateways on agents.
+    pub(crate) agent_port: u16,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    pub(crate) fn new_upstream(
+        &self,
+        name: &str,
+        scheme: Scheme,
+        address: Address,
+    ) -> Arc<Upstream> {
+        let protocol = match scheme {
+            Scheme::Http => Protocol::Http1,
+            Scheme::Https => {
+                Protocol::Tls { config: Arc::clone(&self.tls), name: host(&address).into() }
+            }
+        };
+        Upstream::new(name, address, protocol)
+    }
+
+    /// `known` if it is still the same one.
+    pub(crate) fn leader(
+        &self,
+        name: &str,
+        fact: LeaderFact,
+        known: Option<&Arc<Leader>>,
+    ) -> Arc<Leader> {
+        let LeaderFact { address, scheme } = fact;
+        let same = |known: &&Arc<Leader>| {
+            let is_tls = matches!(known.upstream.protocol, Protocol::Tls { .. });
+            known.upstream.address == Address::Tcp(address) && is_tls == (scheme == Scheme::Https)
+        };
+        if let Some(known) = known.filter(same) {
+            return Arc::clone(known);
+        }
+        let host = address.ip();
+        let (gateway_scheme, gateway_port) = self.master_gateway;
+        let gateway = SocketAddr::new(host, gateway_port);
+        Arc::new(Leader {
+            upstream: self.new_upstream(name, scheme, Address::Tcp(address)),
+            host,
+            is_local: self.is_local(host),
+            gateway: self.new_upstream("gateway", gateway_scheme, Address::Tcp(gateway)),
+        })
+    }
+
+    fn is_local(&self, host: IpAddr) -> Option<bool> {
+        match self.host_ip {
+            _ if host.is_loopback() => Some(true),
+            Some(own) => Some(own == host),
+            None => None,
+        }
+    }
+
+    pub(crate) fn agent(&self, address: SocketAddr) -> Agent {
+        let gateway = SocketAddr::new(address.ip(), self.agent_port);
+        let scheme = self.master_gateway.0;
+        Agent {
+            upstream: self.new_upstream("agent", scheme, Address::Tcp(address)),
+            gateway: self.new_upstream("gateway", scheme, Address::Tcp(gateway)),
+        }
+    }
+}
+
+/// What a certificate must be for.
+fn host(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.ip().to_string(),
+        Address::Name(name, _) => name.to_string(),
+        Address::Unix(_) => "localhost".to_owned(),
+    }
+}

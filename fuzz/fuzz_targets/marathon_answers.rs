@@ -1,0 +1,6 @@
+//! Marathon's events and answers, as the gateway follows them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| admin_router::knowledge::fuzz::marathon_answers(data));
