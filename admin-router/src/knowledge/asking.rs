@@ -83,10 +83,7 @@ impl Server {
             "http" if self.scheme == Scheme::Http => Scheme::Http,
             _ => return None,
         };
-        let authority = uri.authority()?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let default = if scheme == Scheme::Https { 443 } else { 80 };
-        let port = authority.port_u16().unwrap_or(default);
+        let (host, port) = host_and_port(&uri, scheme)?;
         Some(Server { scheme, host: host.into(), port })
     }
 
@@ -103,6 +100,18 @@ impl Server {
         let address = resolve(host, port.parse().ok()?).await?;
         Some(LeaderFact { address, scheme: self.scheme })
     }
+}
+
+/// Of a URL without credentials.
+pub(super) fn host_and_port(uri: &Uri, scheme: Scheme) -> Option<(&str, u16)> {
+    let authority = uri.authority()?;
+    let port = match authority.as_str().strip_prefix(authority.host())? {
+        "" if scheme == Scheme::Https => 443,
+        "" => 80,
+        port => port.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?,
+    };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then_some((host, port))
 }
 
 async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
@@ -249,6 +258,8 @@ mod tests {
             ("https://a:1", "http://b:1/", None),
             ("http://a:1", "/v2/events", None),
             ("http://a:1", "ftp://b/", None),
+            ("http://a:1", "//b:99999/", None),
+            ("http://a:1", "//user@b:1/", None),
             ("http://a:1", "", None),
         ] {
             let found = server(from).redirected(location);

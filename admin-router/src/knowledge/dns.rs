@@ -116,12 +116,14 @@ mod tests {
             Ok(None) => "nothing".to_owned(),
             Err(Failed) => "failed".to_owned(),
         };
-        let known = r#"{"service":"_s._tcp.marathon.mesos","host":"h","ip":"10.0.0.1","port":"80"}"#;
+        let known =
+            r#"{"service":"_s._tcp.marathon.mesos","host":"h","ip":"10.0.0.1","port":"80"}"#;
         assert_eq!(found(&format!("[{known},{{}}]")), "10.0.0.1:80");
         assert_eq!(found(r#"[{"ip":"10.0.0.1","port":80}]"#), "10.0.0.1:80");
         assert_eq!(found(r#"[{"service":"","host":"","ip":"","port":""}]"#), "nothing");
         assert_eq!(found("[]"), "nothing");
-        for bad in ["", "{}", "[7]", r#"[{"ip":"x","port":"80"}]"#, r#"[{"ip":"::1","port":"x"}]"#] {
+        for bad in ["", "{}", "[7]", r#"[{"ip":"x","port":"80"}]"#, r#"[{"ip":"::1","port":"x"}]"#]
+        {
             assert_eq!(found(bad), "failed", "{bad}");
         }
     }

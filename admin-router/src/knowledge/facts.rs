@@ -145,8 +145,13 @@ impl Phase {
     pub(crate) fn of(state: &str) -> Phase {
         match state {
             "TASK_RUNNING" => Phase::Running,
-            "TASK_FINISHED" | "TASK_FAILED" | "TASK_KILLED" | "TASK_ERROR" | "TASK_DROPPED"
-            | "TASK_GONE" | "TASK_GONE_BY_OPERATOR" => Phase::Ended,
+            "TASK_FINISHED"
+            | "TASK_FAILED"
+            | "TASK_KILLED"
+            | "TASK_ERROR"
+            | "TASK_DROPPED"
+            | "TASK_GONE"
+            | "TASK_GONE_BY_OPERATOR" => Phase::Ended,
             // One that is lost or unreachable may be found again.
             _ => Phase::Waiting,
         }

@@ -72,7 +72,8 @@ fn scheme(labels: &Value) -> Result<Scheme, String> {
 }
 
 fn port_index(labels: &Value) -> Result<usize, String> {
-    let value = labels.get("DCOS_SERVICE_PORT_INDEX").ok_or("there is no DCOS_SERVICE_PORT_INDEX")?;
+    let value =
+        labels.get("DCOS_SERVICE_PORT_INDEX").ok_or("there is no DCOS_SERVICE_PORT_INDEX")?;
     let text = value.as_str().map(str::trim);
     let number = text.map_or_else(|| value.as_u64(), |text| text.parse().ok());
     let number = number.and_then(|number| usize::try_from(number).ok());

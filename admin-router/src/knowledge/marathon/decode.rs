@@ -274,9 +274,8 @@ mod tests {
             {"actions": [{"action": "StartApplication", "app": "/b"}]},
             {"actions": [{"action": "ScaleApplication", "app": "/a"}, {"action": "x"}]}]});
         let info = json!({"plan": plan, "currentStep": {"actions": [{"app": "/c"}]}});
-        let touched = |ids: &[&str]| {
-            Some(Told::Touched(ids.iter().map(|id| Arc::from(*id)).collect()))
-        };
+        let touched =
+            |ids: &[&str]| Some(Told::Touched(ids.iter().map(|id| Arc::from(*id)).collect()));
         let told = reader.event(&event("deployment_info", &info)).unwrap();
         assert_eq!(told, touched(&["/a", "/b", "/c"]));
         let change = event("group_change_success", &json!({"groupId": "/"}));

@@ -108,7 +108,8 @@ impl Follower {
     }
 
     async fn follow(&self, marathon: Server, voice: &mut Voice) -> Result<Infallible, End> {
-        let types: String = decode::EVENTS.iter().map(|kind| format!("&event_type={kind}")).collect();
+        let types: String =
+            decode::EVENTS.iter().map(|kind| format!("&event_type={kind}")).collect();
         let request = |server: &Server| {
             http::Request::get(server.url(&format!("/v2/events?plan-format=light{types}")))
                 .header(http::header::ACCEPT, "text/event-stream")
@@ -203,7 +204,8 @@ impl Connection<'_> {
     /// Asks for what has to be read.
     fn read(&mut self) {
         while let Some(read) = self.reads.next() {
-            let (ask, server, as_of) = (Arc::clone(&self.ask), self.server.clone(), self.voice.number);
+            let (ask, server, as_of) =
+                (Arc::clone(&self.ask), self.server.clone(), self.voice.number);
             self.answers.spawn(async move {
                 let input = answer(&ask, &server, &read, as_of).await;
                 (read, input)

@@ -8,9 +8,7 @@ use mesos_messages::v1::master::response::{GetState, get_agents, get_frameworks}
 use mesos_messages::v1::master::{Event, event::Type};
 use mesos_messages::v1::{self, FrameworkInfo, Task, TaskState, TaskStatus};
 
-use super::super::facts::{
-    AgentFact, FrameworkFact, MesosInput, MesosState, Phase, TaskFact,
-};
+use super::super::facts::{AgentFact, FrameworkFact, MesosInput, MesosState, Phase, TaskFact};
 
 /// What an event says.
 #[derive(Clone, Debug)]
@@ -47,12 +45,8 @@ fn change(event: Event) -> Option<Told> {
             MesosInput::TaskUpdated(update(updated.framework_id, &updated.status, updated.state))
         }
         Type::AgentAdded => MesosInput::AgentAdded(agent(event.agent_added?.agent)?),
-        Type::AgentRemoved => {
-            MesosInput::AgentRemoved(event.agent_removed?.agent_id.value.into())
-        }
-        Type::FrameworkAdded => {
-            MesosInput::Framework(framework(event.framework_added?.framework)?)
-        }
+        Type::AgentRemoved => MesosInput::AgentRemoved(event.agent_removed?.agent_id.value.into()),
+        Type::FrameworkAdded => MesosInput::Framework(framework(event.framework_added?.framework)?),
         Type::FrameworkUpdated => {
             MesosInput::Framework(framework(event.framework_updated?.framework)?)
         }

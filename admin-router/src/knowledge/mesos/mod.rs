@@ -136,7 +136,8 @@ impl Records {
 
     fn expect(&mut self, heartbeat: Option<Duration>) {
         if let Some(heartbeat) = heartbeat {
-            self.patience = heartbeat.mul_f64(PATIENCE).clamp(Duration::from_secs(1), FIRST_WORD * 5);
+            self.patience =
+                heartbeat.mul_f64(PATIENCE).clamp(Duration::from_secs(1), FIRST_WORD * 5);
         }
     }
 

@@ -112,7 +112,8 @@ impl Apps {
         }
         let app: Arc<str> = task_id::app(&id)?.into();
         let app = self.app(&app).join(&id);
-        let task = Task { app: Arc::clone(&app), master: Some(MasterWord::new(fact)), marathon: None };
+        let task =
+            Task { app: Arc::clone(&app), master: Some(MasterWord::new(fact)), marathon: None };
         self.tasks.insert(id, task);
         Some(app)
     }
@@ -178,7 +179,8 @@ impl Apps {
             return;
         }
         app.as_of = as_of;
-        let (labelled, tasks) = read.map_or((None, Vec::new()), |read| (Some(read.labelled), read.tasks));
+        let (labelled, tasks) =
+            read.map_or((None, Vec::new()), |read| (Some(read.labelled), read.tasks));
         app.set_labelled(labelled);
         if !context.master_is_heard {
             self.end_unlisted(id, as_of, &tasks);
@@ -224,7 +226,8 @@ impl Apps {
             let (id, app) = (Arc::clone(&fact.id), Arc::clone(&fact.app));
             let app = self.app(&app).join(&id);
             let word = MarathonWord::new(fact, number);
-            self.tasks.insert(id, Task { app: Arc::clone(&app), master: None, marathon: Some(word) });
+            self.tasks
+                .insert(id, Task { app: Arc::clone(&app), master: None, marathon: Some(word) });
             return Some(app);
         };
         let app = Arc::clone(&task.app);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proxy::{Address, Path, Scheme, Upstream};
 
+use super::super::asking::host_and_port;
 use super::super::facts::FrameworkFact;
 use super::super::name;
 use super::super::snapshot::{Snapshot, Web};
@@ -75,7 +76,8 @@ impl Frameworks {
         let segments = name::segments(&own_name);
         let dotted: Arc<str> = name::dotted(&segments).as_ref().into();
         let pages = fact.webui_url.as_deref().and_then(pages);
-        let upstream = pages.as_ref().map(|pages| upstream(pages, &fact, before.as_ref(), upstreams));
+        let upstream =
+            pages.as_ref().map(|pages| upstream(pages, &fact, before.as_ref(), upstreams));
         if let Some(before) = before
             && upstream.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
         {
@@ -187,13 +189,7 @@ pub(super) fn pages(url: &str) -> Option<Pages> {
         "https" => Scheme::Https,
         _ => return None,
     };
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    let default = if scheme == Scheme::Https { 443 } else { 80 };
-    let port = authority.port_u16().unwrap_or(default);
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || port == 0 {
-        return None;
-    }
+    let (host, port) = host_and_port(&uri, scheme)?;
     let path = Path::parse(uri.path().as_bytes()).ok()?;
     let base = path.as_str().trim_end_matches('/').to_owned();
     Some(Pages { scheme, address: crate::origin::address(host, port), base })
@@ -218,6 +214,7 @@ mod tests {
             ("/relative", None),
             ("", None),
             ("http://10.0.0.1:0/", None),
+            ("http://10.0.0.1:99999/", None),
         ] {
             let found = pages(url);
             let found = found.map(|pages| match pages.address {
