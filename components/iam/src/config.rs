@@ -26,6 +26,13 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// An audit file that grows beyond this is closed and the next one begun.
     pub audit_file_bytes: u64,
+    /// A key that has signed tokens this long gets a successor; `None` leaves that to the
+    /// operator.
+    pub key_rotation: Option<Duration>,
+    /// How long a new key is published before it signs.
+    pub key_publish_ahead: Duration,
+    /// A superuser with a key that the installation brings: uid and public key (PEM).
+    pub superuser_service_account: Option<(String, String)>,
     /// How often a follower of the policy hears that nothing changed.
     pub heartbeat: Duration,
 }
@@ -43,6 +50,9 @@ impl Config {
             public_url: None,
             trusted_proxies: Vec::new(),
             audit_file_bytes: 64 * 1024 * 1024,
+            key_rotation: Some(Duration::from_secs(90 * 86_400)),
+            key_publish_ahead: Duration::from_secs(300),
+            superuser_service_account: None,
             heartbeat: Duration::from_secs(5),
         }
     }

@@ -15,11 +15,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod audit;
+mod bootstrap;
 mod ca;
 mod clock;
 mod config;
 mod error;
 mod feed;
+mod keys;
 pub mod model;
 mod password;
 mod run;

@@ -95,7 +95,7 @@ impl Store {
             if writes.is_empty() {
                 return Ok(before);
             }
-            match self.commit(&before, &writes, &mut seen).await {
+            match self.commit(&before, &writes, None, &mut seen).await {
                 Ok(()) => return Ok(self.state()),
                 Err(StoreError::State(StateError::Conflict { .. })) => {
                     self.reload(&mut seen).await?;
@@ -110,6 +110,42 @@ impl Store {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Makes a change together with a `mark` that says it was made, in one transaction. Says no
+    /// when the mark's condition does not hold: somebody else was first.
+    pub(crate) async fn run_once(
+        &self,
+        mark: &Op,
+        decide: impl Fn(&State) -> Result<Vec<Write>, ApiError>,
+    ) -> Result<bool, StoreError> {
+        let mut seen = self.writer.lock().await;
+        for _ in 0..TRIES {
+            let before = self.state();
+            let writes = decide(&before)?;
+            let done = if writes.is_empty() {
+                self.cluster.transact(vec![mark.clone()]).await.map(drop).map_err(Into::into)
+            } else {
+                self.commit(&before, &writes, Some(mark), &mut seen).await
+            };
+            match done {
+                Ok(()) => return Ok(true),
+                Err(StoreError::State(StateError::Conflict { key, .. })) if key != REVISION => {
+                    self.reload(&mut seen).await?;
+                    return Ok(false);
+                }
+                Err(StoreError::State(StateError::Conflict { .. })) => {
+                    self.reload(&mut seen).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Reads what other instances wrote, for whoever cannot wait to be told.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
+        self.reload(&mut *self.writer.lock().await).await
     }
 
     /// Follows what other instances write.
@@ -145,6 +181,7 @@ impl Store {
         &self,
         before: &State,
         writes: &[Write],
+        mark: Option<&Op>,
         seen: &mut Option<Version>,
     ) -> Result<(), StoreError> {
         let mut rest = writes;
@@ -154,6 +191,9 @@ impl Store {
             let when = seen.map_or(When::Absent, When::Version);
             let counter = Bytes::from(revision.to_string());
             let mut ops = vec![Op::Put { key: REVISION.to_owned(), value: counter, when }];
+            if std::ptr::eq(rest, writes) {
+                ops.extend(mark.cloned());
+            }
             let mut bytes = RESERVED;
             let mut taken = 0;
             for write in rest {

@@ -125,7 +125,7 @@ async fn a_change_too_large_for_one_transaction_is_made_in_several() {
         }
         writes.append(&mut made);
     }
-    store.commit(&before, &writes, &mut seen).await.unwrap();
+    store.commit(&before, &writes, None, &mut seen).await.unwrap();
     drop(seen);
     assert!(feed.snapshot().policy.allows("u", "dcos:r1499", identity::Action::Read));
     store.run(&Command::DeleteUser { uid: "u".to_owned() }).await.unwrap();
