@@ -51,8 +51,8 @@ pub struct Config {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Authorities trusted for servers with `https`, beside the public ones.
     pub ca_file: Option<PathBuf>,
-    /// Addresses of proxies in front of the gateway whose X-Forwarded-For is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Proxies in front of the gateway whose X-Forwarded-* is believed.
+    pub trusted_proxies: Vec<proxy::Network>,
     pub upstreams: Upstreams,
     pub site: Site,
     /// A key (PEM) whose tokens are accepted beside those of IAM's

@@ -10,12 +10,19 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod access;
+mod certificate;
 mod cluster;
 mod config;
+mod gateway;
 pub mod knowledge;
 mod origin;
+mod pages;
+mod routes;
 mod run;
+mod upstream_tls;
 
+pub use certificate::CertificateError;
 pub use cluster::{Agent, Cluster, Failure, Known, Leader, Resolution, Service};
 pub use config::{Challenge, Config, Role, Secret, Site, Upstreams};
 pub use origin::{Origin, OriginError};

@@ -78,14 +78,22 @@ impl FromStr for Origin {
             return Err(OriginError::Extra);
         }
         let host = authority.host();
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => None,
+            Some(port) => {
+                let digits = port.strip_prefix(':').ok_or(OriginError::Form)?;
+                Some(digits.parse::<u16>().map_err(|_| OriginError::Form)?)
+            }
+            None => return Err(OriginError::Form),
+        };
         let host: Box<str> =
             host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).into();
-        if host.is_empty() || authority.as_str().ends_with(':') {
+        if host.is_empty() {
             return Err(OriginError::Form);
         }
         match uri.scheme_str() {
-            Some("http") => Ok(Origin::Http { host, port: authority.port_u16().unwrap_or(80) }),
-            Some("https") => Ok(Origin::Https { host, port: authority.port_u16().unwrap_or(443) }),
+            Some("http") => Ok(Origin::Http { host, port: port.unwrap_or(80) }),
+            Some("https") => Ok(Origin::Https { host, port: port.unwrap_or(443) }),
             _ => Err(OriginError::Form),
         }
     }
