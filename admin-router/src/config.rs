@@ -55,9 +55,6 @@ pub struct Config {
     pub trusted_proxies: Vec<proxy::Network>,
     pub upstreams: Upstreams,
     pub site: Site,
-    /// A key (PEM) whose tokens are accepted beside those of IAM's
-    /// (`AUTH_TOKEN_VERIFICATION_KEY_FILE_PATH`).
-    pub verification_key: Option<PathBuf>,
     /// `user:password` for Exhibitor (`EXHIBITOR_ADMIN_HTTPBASICAUTH_CREDS`).
     pub exhibitor_credentials: Option<Secret>,
     /// Where `/login` redirects to, and the client's id there (`OAUTH_AUTH_REDIRECTOR`,
@@ -143,7 +140,6 @@ impl Config {
             trusted_proxies: Vec::new(),
             upstreams: Upstreams::default(),
             site: Site::default(),
-            verification_key: None,
             exhibitor_credentials: None,
             redirector: None,
             default_scheme: proxy::Scheme::Http,

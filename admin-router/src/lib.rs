@@ -20,6 +20,7 @@ mod origin;
 mod pages;
 mod routes;
 mod run;
+pub mod settings;
 mod upstream_tls;
 
 pub use certificate::CertificateError;
