@@ -15,7 +15,8 @@
 //! 5. [`files`], [`logging`], [`system`], [`version`], [`help`], [`prometheus`] are endpoints
 //!    both daemons have.
 //! 6. [`origin`] keeps pages of other origins from changing anything.
-//! 7. [`guard`] says who a request is from and whether they may, as IAM knows it.
+//! 7. [`guard`] says who a request is from and whether they may, as IAM knows it;
+//!    [`permissions`] what each endpoint asks for, in one table a component.
 //!
 //! It is not a web framework and knows no Mesos message: no component's state,
 //! no protobuf. What it serves has no TLS and no HTTP/2: those are the gateway's. An
@@ -35,6 +36,7 @@ pub mod json;
 pub mod logging;
 pub mod negotiate;
 pub mod origin;
+pub mod permissions;
 pub mod prometheus;
 pub mod query;
 pub mod respond;

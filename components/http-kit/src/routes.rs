@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use percent_encoding::percent_decode_str;
 
+use crate::guard::{Guard, Mode, Refusal, Token, token};
 use crate::help::HelpEntry;
 use crate::negotiate::accepts_gzip;
+use crate::permissions::{Caller, Table};
 use crate::service::PeerAddr;
 use crate::stats::{RouteCounts, RouteStats};
 use crate::{Authentication, Principal, Reply, Request, Response, Service, gzip, respond};
@@ -24,6 +26,8 @@ pub type Intercept = Arc<dyn Fn(Request, SocketAddr) -> Result<Reply, Request> +
 pub struct Endpoint {
     actor: String,
     path: String,
+    /// `/actor/path`, as tables of permissions and counters call it.
+    name: String,
     realm: Option<&'static str>,
     summary: &'static str,
     exact: bool,
@@ -44,6 +48,7 @@ impl Endpoint {
         Endpoint {
             actor: actor.to_owned(),
             exact: path.is_empty(),
+            name: format!("/{actor}/{path}"),
             path,
             realm: None,
             summary: "",
@@ -117,6 +122,7 @@ pub struct Routes {
     delegate: String,
     actors: HashMap<String, HashMap<String, Endpoint>>,
     authentication: Authentication,
+    guarded: Option<(Guard, &'static Table)>,
     intercept: Option<Intercept>,
 }
 
@@ -127,6 +133,7 @@ impl Routes {
             delegate: delegate.to_owned(),
             actors: HashMap::new(),
             authentication: Authentication::default(),
+            guarded: None,
             intercept: None,
         }
     }
@@ -149,6 +156,20 @@ impl Routes {
     pub fn authenticate(mut self, authentication: Authentication) -> Routes {
         self.authentication = authentication;
         self
+    }
+
+    /// Judges requests by `table`. Without it endpoints that judge for themselves refuse
+    /// everybody.
+    pub fn guard(mut self, guard: Guard, table: &'static Table) -> Routes {
+        self.guarded = Some((guard, table));
+        self
+    }
+
+    /// The names of all endpoints, `/actor/path`, in order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.endpoints().map(|e| e.name.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Hands requests to `intercept` before looking for an endpoint.
@@ -183,7 +204,7 @@ impl Routes {
     pub fn counters(&self) -> impl Fn() -> Vec<EndpointCounts> + Send + Sync + 'static {
         let mut all: Vec<(String, Arc<RouteStats>)> = self
             .endpoints()
-            .map(|e| (format!("/{}/{}", e.actor, e.path), Arc::clone(&e.stats)))
+            .map(|e| (e.name.clone(), Arc::clone(&e.stats)))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         move || {
@@ -235,17 +256,9 @@ impl Routes {
             return Reply::Now(respond::no_such_path());
         };
         let started = Instant::now();
-        if let Some(realm) = endpoint.realm {
-            match self.authentication.check(realm, request.headers()) {
-                Ok(None) => {}
-                Ok(Some(principal)) => {
-                    request.extensions_mut().insert::<Principal>(principal);
-                }
-                Err(refused) => {
-                    endpoint.stats.count(refused.status(), started.elapsed());
-                    return Reply::Now(refused);
-                }
-            }
+        if let Err(refused) = self.admit(endpoint, &mut request, peer) {
+            endpoint.stats.count(refused.status(), started.elapsed());
+            return Reply::Now(refused);
         }
         let wants_gzip = accepts_gzip(request.headers());
         if endpoint.with_peer {
@@ -253,6 +266,65 @@ impl Routes {
         }
         let reply = (endpoint.handler)(request);
         finish(reply, wants_gzip, started, &endpoint.stats)
+    }
+
+    /// Lets whoever may use an endpoint through, and tells it who that is.
+    fn admit(
+        &self,
+        endpoint: &Endpoint,
+        request: &mut Request,
+        peer: SocketAddr,
+    ) -> Result<(), Response> {
+        let Some((guard, table)) = &self.guarded else {
+            if let Some(principal) = self.password(endpoint, request)? {
+                request.extensions_mut().insert::<Principal>(principal);
+            }
+            return Ok(());
+        };
+        let public = table.is_public(request.method(), &endpoint.name);
+        let caller = if public && endpoint.realm.is_none() {
+            Caller::nobody()
+        } else {
+            self.caller(guard, endpoint, request, peer)?
+        };
+        table
+            .judge_door(request.method(), &endpoint.name, &caller)
+            .map_err(Refusal::response)?;
+        if let Some(principal) = caller.principal() {
+            let principal = principal.clone();
+            request.extensions_mut().insert::<Principal>(principal);
+        }
+        request.extensions_mut().insert(caller);
+        Ok(())
+    }
+
+    /// Whoever shows a token is judged by it; else a closed realm wants its password, and who
+    /// has it may do what it opens, as without tokens.
+    fn caller(
+        &self,
+        guard: &Guard,
+        endpoint: &Endpoint,
+        request: &Request,
+        peer: SocketAddr,
+    ) -> Result<Caller, Response> {
+        let headers = request.headers();
+        let by_token = guard.mode() != Mode::Disabled && token(headers) != Token::None;
+        if !by_token && endpoint.realm.is_some_and(|realm| self.authentication.is_required(realm)) {
+            let principal = self.password(endpoint, request)?;
+            return Ok(principal.map_or_else(Caller::nobody, Caller::trusted));
+        }
+        Caller::of_request(guard, headers, peer).map_err(Refusal::response)
+    }
+
+    fn password(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request,
+    ) -> Result<Option<Principal>, Response> {
+        match endpoint.realm {
+            Some(realm) => self.authentication.check(realm, request.headers()),
+            None => Ok(None),
+        }
     }
 }
 
@@ -312,7 +384,10 @@ impl Service for Routes {
 
 #[cfg(test)]
 mod tests {
+    use identity::Action;
+
     use super::*;
+    use crate::permissions::{Need, Row};
     use crate::{Body, Credentials};
 
     fn routes() -> Routes {
@@ -380,6 +455,72 @@ mod tests {
         let counts = routes.counters()();
         let state = counts.iter().find(|c| c.path == "/slave(1)/state").unwrap();
         assert_eq!(state.counts.classes, [0, 0, 0, 1, 0]);
+    }
+
+    const TABLE: Table = Table {
+        component: "test",
+        rows: &[
+            Row::new("*", "/version/", Need::Public("a test")),
+            Row::new("*", "/slave(1)/state", Need::Each(&[("r:state", Action::Read)])),
+            Row::call("/slave(1)/api/v1", "READ", Need::Each(&[("r:api", Action::Read)])),
+        ],
+    };
+
+    fn guarded(mode: Mode) -> Routes {
+        let table: &'static Table = &TABLE;
+        routes().guard(Guard::fixed(mode, identity::Snapshot::default()), table)
+    }
+
+    #[tokio::test]
+    async fn what_has_no_row_is_refused_and_the_rest_is_judged() {
+        for (mode, path, status) in [
+            (Mode::Strict, "/version", 200),
+            (Mode::Strict, "/state", 401),
+            (Mode::Strict, "/slave(1)/state", 401),
+            (Mode::Strict, "/api/v1", 401),
+            (Mode::Strict, "/files/browse", 401),
+            (Mode::Permissive, "/state", 200),
+            (Mode::Disabled, "/state", 200),
+            (Mode::Disabled, "/files/browse", 200),
+        ] {
+            assert_eq!(get(&guarded(mode), path).await.0, status, "{mode:?} {path}");
+        }
+        let call = |headers: &[(&'static str, &'static str)]| {
+            let mut request = http::Request::get("/state");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Body::Empty).unwrap();
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            match guarded(Mode::Permissive).call(request, peer) {
+                Reply::Now(response) => response.status().as_u16(),
+                Reply::Later(_) => unreachable!("answered at once"),
+            }
+        };
+        assert_eq!(call(&[]), 200);
+        assert_eq!(call(&[("x-forwarded-for", "10.0.0.1")]), 401);
+        assert_eq!(call(&[("authorization", "token=x")]), 401);
+    }
+
+    #[tokio::test]
+    async fn a_password_opens_what_it_opened_without_tokens() {
+        let credentials: Credentials = [("ops".to_owned(), "s".to_owned())].into_iter().collect();
+        let closed = Authentication::default().require("ro", Arc::new(credentials));
+        let routes = guarded(Mode::Strict).authenticate(closed);
+        let call = |value: Option<&str>| {
+            let mut request = http::Request::get("/state");
+            if let Some(value) = value {
+                request = request.header("authorization", value);
+            }
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            match routes.call(request.body(Body::Empty).unwrap(), peer) {
+                Reply::Now(response) => response.status().as_u16(),
+                Reply::Later(_) => unreachable!("answered at once"),
+            }
+        };
+        assert_eq!(call(Some("Basic b3BzOnM=")), 200);
+        assert_eq!(call(Some("Basic b3BzOng=")), 401);
+        assert_eq!((call(None), call(Some("token=x"))), (401, 401));
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! What a client is told.
 
+use http::HeaderValue;
 use mesos_messages::{
     content::ContentType,
     v1::{FrameworkInfo, scheduler::OfferConstraints},
 };
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Who subscribes, where, and with which limits.
 #[derive(Clone, Debug)]
@@ -21,6 +22,9 @@ pub struct Config {
     pub content: ContentType,
     /// Proves the framework's principal.
     pub credential: Option<Credential>,
+    /// Proves it by a token instead. A master that refuses the token is asked again later: the
+    /// next one may be good.
+    pub authorization: Option<Arc<dyn Authorize>>,
     /// Notices that may wait for their reader.
     pub event_queue: usize,
     /// Calls that may wait for their turn.
@@ -44,6 +48,15 @@ pub struct Credential {
     pub secret: String,
 }
 
+/// Where the `Authorization` header of calls comes from.
+pub trait Authorize: fmt::Debug + Send + Sync {
+    /// The header of the next call; none while there is no token.
+    fn header(&self) -> Option<HeaderValue>;
+
+    /// The master did not take the last one.
+    fn refused(&self) {}
+}
+
 // === impl Config ===
 
 impl Config {
@@ -56,6 +69,7 @@ impl Config {
             offer_constraints: None,
             content: ContentType::Protobuf,
             credential: None,
+            authorization: None,
             event_queue: 1024,
             call_queue: 1024,
             max_event_bytes: 64 * 1024 * 1024,

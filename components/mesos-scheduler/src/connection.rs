@@ -1,6 +1,6 @@
 //! HTTP/1.1 connections to a master and the requests on them.
 
-use crate::Config;
+use crate::{Authorize, Config};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -11,7 +11,7 @@ use mesos_messages::{
     content::{ContentType, encode},
     v1::scheduler::Call,
 };
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -39,6 +39,7 @@ pub(crate) struct Connection {
     /// The host it leads to.
     pub(crate) host: String,
     headers: HeaderMap,
+    authorization: Option<Arc<dyn Authorize>>,
     content: ContentType,
     timeout: Duration,
 }
@@ -60,7 +61,8 @@ impl Connection {
             }
         });
         let (content, timeout) = (config.content, config.timeout);
-        Ok(Self { sender, host: host.to_owned(), headers, content, timeout })
+        let authorization = config.authorization.clone();
+        Ok(Self { sender, host: host.to_owned(), headers, authorization, content, timeout })
     }
 
     /// Whether a request can be sent; a connection that the master closed meanwhile cannot.
@@ -78,6 +80,12 @@ impl Connection {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = http::Uri::from_static(PATH);
         *request.headers_mut() = self.headers.clone();
+        if let Some(authorization) = &self.authorization
+            && let Some(mut value) = authorization.header()
+        {
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
         if let Some(value) = stream_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             request.headers_mut().insert(STREAM_ID, value);
         }

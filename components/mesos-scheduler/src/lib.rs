@@ -18,7 +18,7 @@ mod retry;
 mod session;
 
 pub use client::{CallError, Client};
-pub use config::{Config, Credential};
+pub use config::{Authorize, Config, Credential};
 
 use mesos_messages::v1::scheduler::Event;
 use std::sync::Arc;

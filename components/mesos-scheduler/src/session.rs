@@ -125,6 +125,9 @@ impl Session {
                 Verdict::Subscribed => return self.read(&host, answer).await,
                 Verdict::Redirected(leader) => host = leader,
                 Verdict::Later => return (false, End::NotReady(status)),
+                Verdict::Refused if self.is_token_refused(status) => {
+                    return (false, End::NotReady(status));
+                }
                 Verdict::Refused => {
                     let message = text(answer).await;
                     return (false, End::Fatal(ClientError::Refused { status, message }));
@@ -132,6 +135,19 @@ impl Session {
             }
         }
         (false, End::Circle)
+    }
+
+    /// A token may be old, or the master may not know of it or its permissions yet.
+    fn is_token_refused(&self, status: u16) -> bool {
+        let Some(authorization) = &self.config.authorization else { return false };
+        if !matches!(status, 401 | 403) {
+            return false;
+        }
+        tracing::warn!(status, "the master refuses our token");
+        if status == 401 {
+            authorization.refused();
+        }
+        true
     }
 
     async fn ask(&self, host: &str) -> Result<Response<Incoming>, ConnectionError> {

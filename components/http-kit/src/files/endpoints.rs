@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::{FileInfo, FilesError, VirtualFiles};
 use crate::json::{self, Object};
-use crate::{Body, Endpoint, Params, Principal, Request, Response, respond};
+use crate::permissions::Caller;
+use crate::{Body, Endpoint, Params, Request, Response, respond};
 
 /// The four endpoints of the actor `files`.
 pub fn endpoints(files: &VirtualFiles, realm: &'static str) -> [Endpoint; 4] {
@@ -33,14 +34,14 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 /// What a handler needs of its request.
 struct Asked {
     params: Params,
-    principal: Option<Principal>,
+    caller: Caller,
 }
 
 impl Asked {
     fn of(request: &Request) -> Asked {
         Asked {
             params: Params::of(request.uri()),
-            principal: request.extensions().get::<Principal>().cloned(),
+            caller: Caller::of(request.extensions()),
         }
     }
 
@@ -86,7 +87,7 @@ async fn browse(files: VirtualFiles, request: Request) -> Response {
         Ok(path) => path,
         Err(refused) => return refused,
     };
-    match files.browse(path, asked.principal.as_ref()).await {
+    match files.browse(path, &asked.caller).await {
         Ok(entries) => {
             let mut out = Vec::with_capacity(64 + entries.len() * 160);
             json::list(&mut out, &entries, write_entry);
@@ -138,7 +139,7 @@ async fn read_inner(files: &VirtualFiles, asked: &Asked) -> Result<Response, Res
     let offset = asked.number("offset")?;
     let length = asked.number("length")?;
     let piece = files
-        .read(path, offset, length, asked.principal.as_ref())
+        .read(path, offset, length, &asked.caller)
         .await
         .map_err(|error| error.answer())?;
     let mut out = Vec::with_capacity(64 + piece.data.len());
@@ -156,7 +157,7 @@ async fn download(files: VirtualFiles, request: Request) -> Response {
         Ok(path) => path,
         Err(refused) => return refused,
     };
-    match files.open(path, asked.principal.as_ref()).await {
+    match files.open(path, &asked.caller).await {
         Ok((file, size)) => send(path, file, size),
         Err(error) => error.answer(),
     }

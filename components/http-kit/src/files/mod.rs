@@ -15,7 +15,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Principal;
+use crate::permissions::Caller;
 
 pub use endpoints::endpoints;
 
@@ -24,8 +24,8 @@ pub const MAX_READ: usize = 16 * 4096;
 /// Most entries one browse answers.
 const MAX_ENTRIES: usize = 65_536;
 
-/// Whether a principal (or nobody) may see what is attached.
-pub type Guard = Arc<dyn Fn(Option<&Principal>) -> bool + Send + Sync>;
+/// Whether somebody may see what is attached.
+pub type Guard = Arc<dyn Fn(&Caller) -> bool + Send + Sync>;
 
 /// Why a file cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum FilesError {
     /// The request makes no sense for this path.
     #[error("{0}")]
     Invalid(String),
-    /// The principal may not see it.
+    /// Whoever asks may not see it.
     #[error("forbidden")]
     Forbidden,
     /// Nothing is there, or it lies outside what is shown.
@@ -119,9 +119,9 @@ impl VirtualFiles {
     pub async fn browse(
         &self,
         path: &str,
-        principal: Option<&Principal>,
+        caller: &Caller,
     ) -> Result<Vec<FileInfo>, FilesError> {
-        let target = self.target(path, principal)?;
+        let target = self.target(path, caller)?;
         blocking(move || target.browse()).await
     }
 
@@ -132,9 +132,9 @@ impl VirtualFiles {
         path: &str,
         offset: Option<u64>,
         length: Option<u64>,
-        principal: Option<&Principal>,
+        caller: &Caller,
     ) -> Result<FilePiece, FilesError> {
-        let target = self.target(path, principal)?;
+        let target = self.target(path, caller)?;
         blocking(move || target.read(offset, length)).await
     }
 
@@ -142,9 +142,9 @@ impl VirtualFiles {
     pub async fn open(
         &self,
         path: &str,
-        principal: Option<&Principal>,
+        caller: &Caller,
     ) -> Result<(File, u64), FilesError> {
-        let target = self.target(path, principal)?;
+        let target = self.target(path, caller)?;
         blocking(move || {
             let (file, metadata) = target.open("Cannot download a directory.")?;
             Ok((file, metadata.len()))
@@ -153,13 +153,13 @@ impl VirtualFiles {
     }
 
     /// The longest attached path that `path` lies under.
-    fn target(&self, path: &str, principal: Option<&Principal>) -> Result<Target, FilesError> {
+    fn target(&self, path: &str, caller: &Caller) -> Result<Target, FilesError> {
         let path = normal(path);
         let attached = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut prefix = path;
         loop {
             if let Some(found) = attached.get(prefix) {
-                if found.guard.as_ref().is_some_and(|guard| !guard(principal)) {
+                if found.guard.as_ref().is_some_and(|guard| !guard(caller)) {
                     return Err(FilesError::Forbidden);
                 }
                 let rest = path.get(prefix.len()..).unwrap_or("");

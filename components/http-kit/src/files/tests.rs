@@ -87,13 +87,13 @@ async fn nothing_outside_a_root_is_shown() {
         "secret",
         "/",
     ] {
-        let read = f.files.read(path, Some(0), None, None).await;
+        let read = f.files.read(path, Some(0), None, &Caller::free()).await;
         let inside = path == "/box/up/sandbox/stdout";
         assert_eq!(read.is_ok(), inside, "{path}: {read:?}");
     }
-    let listed = f.files.browse("/box/up", None).await;
+    let listed = f.files.browse("/box/up", &Caller::free()).await;
     assert!(matches!(listed, Err(FilesError::NotFound)));
-    let entries = f.files.browse("/box", None).await.unwrap();
+    let entries = f.files.browse("/box", &Caller::free()).await.unwrap();
     let leak = entries.iter().find(|e| e.path == "/box/leak").unwrap();
     assert!(endpoints::mode_text(leak.mode).starts_with('l'));
     let inside = entries.iter().find(|e| e.path == "/box/inside").unwrap();
@@ -104,7 +104,7 @@ async fn nothing_outside_a_root_is_shown() {
 async fn a_fifo_does_not_block() {
     let f = fixture();
     nix::unistd::mkfifo(&f.base.join("sandbox/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let read = f.files.read("/box/pipe", Some(0), None, None).await;
+    let read = f.files.read("/box/pipe", Some(0), None, &Caller::free()).await;
     assert!(matches!(read, Err(FilesError::Invalid(_))));
 }
 
@@ -114,14 +114,14 @@ async fn guards_and_detaching_hide() {
     f.files.attach_guarded(
         "/guarded",
         f.base.join("sandbox"),
-        Arc::new(|principal| principal.is_some_and(|p| &*p.0 == "ops")),
+        Arc::new(|caller| caller.principal().is_some_and(|p| &*p.0 == "ops")),
     );
-    let ops = Principal("ops".into());
-    assert!(f.files.browse("/guarded", Some(&ops)).await.is_ok());
-    let nobody = f.files.browse("/guarded", None).await;
+    let ops = Caller::trusted(Principal("ops".into()));
+    assert!(f.files.browse("/guarded", &ops).await.is_ok());
+    let nobody = f.files.browse("/guarded", &Caller::nobody()).await;
     assert!(matches!(nobody, Err(FilesError::Forbidden)));
     f.files.detach("/guarded/");
-    let gone = f.files.browse("/guarded", Some(&ops)).await;
+    let gone = f.files.browse("/guarded", &ops).await;
     assert!(matches!(gone, Err(FilesError::NotFound)));
 }
 

@@ -2,6 +2,7 @@
 
 use super::master::{Master, PATIENCE, subscribed};
 use bytes::Bytes;
+use http::HeaderValue;
 use mesos_messages::{
     content::ContentType,
     v1::{
@@ -9,8 +10,14 @@ use mesos_messages::{
         scheduler::{Event, call, event},
     },
 };
-use mesos_scheduler::{CallError, ClientError, Config, Credential, Notice, start};
-use std::time::Duration;
+use mesos_scheduler::{Authorize, CallError, ClientError, Config, Credential, Notice, start};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{sync::mpsc::Receiver, time::timeout};
 
 fn config(host: String) -> Config {
@@ -80,6 +87,43 @@ async fn json_and_credentials_are_spoken_when_asked() {
     let request = master.accept().await.request().await;
     assert_eq!(request.headers["content-type"], "application/json");
     assert_eq!(request.headers["authorization"], "Basic bWU6cHc=");
+}
+
+#[derive(Debug, Default)]
+struct Numbered {
+    given: AtomicU32,
+    refused: AtomicU32,
+}
+
+impl Authorize for Numbered {
+    fn header(&self) -> Option<HeaderValue> {
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        HeaderValue::from_str(&format!("token={number}")).ok()
+    }
+
+    fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_has_a_fresh_token_until_one_is_taken() {
+    let master = Master::start().await;
+    let mut config = config(master.host());
+    let tokens = Arc::new(Numbered::default());
+    config.authorization = Some(tokens.clone());
+    let (_client, mut notices) = start(config);
+    for (number, status) in ["401 Unauthorized", "403 Forbidden"].into_iter().enumerate() {
+        let mut connection = master.accept().await;
+        let request = connection.request().await;
+        assert_eq!(request.headers["authorization"], format!("token={number}"));
+        connection.answer(status, "", "").await;
+    }
+    let (_stream, request) = master.subscribe(15.0).await;
+    assert_eq!(request.headers["authorization"], "token=2");
+    next_event(&mut notices).await;
+    // Only the first was no token to the master; the second may do too little.
+    assert_eq!(tokens.refused.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
