@@ -202,10 +202,8 @@ impl Routes {
     /// Reads the request counters of every endpoint, also later ones: the
     /// counters are shared.
     pub fn counters(&self) -> impl Fn() -> Vec<EndpointCounts> + Send + Sync + 'static {
-        let mut all: Vec<(String, Arc<RouteStats>)> = self
-            .endpoints()
-            .map(|e| (e.name.clone(), Arc::clone(&e.stats)))
-            .collect();
+        let mut all: Vec<(String, Arc<RouteStats>)> =
+            self.endpoints().map(|e| (e.name.clone(), Arc::clone(&e.stats))).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         move || {
             all.iter()
@@ -287,9 +285,7 @@ impl Routes {
         } else {
             self.caller(guard, endpoint, request, peer)?
         };
-        table
-            .judge_door(request.method(), &endpoint.name, &caller)
-            .map_err(Refusal::response)?;
+        table.judge_door(request.method(), &endpoint.name, &caller).map_err(Refusal::response)?;
         if let Some(principal) = caller.principal() {
             let principal = principal.clone();
             request.extensions_mut().insert::<Principal>(principal);

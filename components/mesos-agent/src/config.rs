@@ -1,6 +1,6 @@
 //! What an operator can set: the flags of a Mesos agent that mean something here.
 
-use http_kit::logging::LevelControl;
+use http_kit::{guard::Guard, logging::LevelControl};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -174,6 +174,8 @@ pub struct AgentConfig {
     pub log_file: Option<PathBuf>,
     /// Reads and changes the process's verbosity; by default changes nothing.
     pub logging: LevelControl,
+    /// Judges requests by tokens; by default none are.
+    pub guard: Guard,
     /// The Mesos version this agent passes for.
     pub version: String,
 }
@@ -235,6 +237,7 @@ impl AgentConfig {
             http_heartbeat_interval: Duration::from_secs(30),
             log_file: None,
             logging: LevelControl::default(),
+            guard: Guard::disabled(),
             version: MESOS_VERSION.to_owned(),
         }
     }

@@ -22,6 +22,7 @@ mod shell;
 
 pub use config::AgentConfig;
 pub use error::AgentError;
+pub use http::permissions::TABLE as PERMISSIONS;
 
 use std::net::SocketAddr;
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http_kit::logging::LevelControl;
+use http_kit::{guard::Guard, logging::LevelControl};
 use mesos_messages::v1;
 
 /// Everything a master can be told. `Default` gives the original's defaults.
@@ -79,6 +79,8 @@ pub struct MasterConfig {
     pub logging: LevelControl,
     /// The file shown as `/master/log`.
     pub log_file: Option<PathBuf>,
+    /// Judges requests by tokens; by default none are.
+    pub guard: Guard,
 }
 
 /// How resources are shared between roles.
@@ -142,6 +144,7 @@ impl Default for MasterConfig {
             version: MESOS_VERSION.to_owned(),
             logging: LevelControl::default(),
             log_file: None,
+            guard: Guard::disabled(),
         }
     }
 }

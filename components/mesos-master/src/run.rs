@@ -6,7 +6,7 @@ use std::{
 };
 
 use cluster_state::{ClusterState, StateError};
-use http_kit::{Preface, ServeConfig};
+use http_kit::{Preface, ServeConfig, guard::Mode};
 use libprocess::{
     Inbound, Outbox, OutboxConfig, Upid,
     server::{Inlet, InletConfig},
@@ -23,13 +23,16 @@ use crate::{
     http::{self, HttpState},
     model::MasterRecord,
     owner::{Clock, Owner},
-    registrar, wire,
+    registrar,
+    wire::{self, Incoming},
 };
 
 /// How many commands may wait for the owner.
 const INBOX: usize = 2048;
 /// How many messages may wait to be decoded.
 const INLET: usize = 1024;
+/// What a scheduler is told that speaks libprocess to a strict master.
+const NO_TOKENS: &str = "This master wants a token of every scheduler: use the v1 HTTP API";
 /// How many ends of links may wait for the owner.
 const EXITS: usize = 4096;
 
@@ -138,7 +141,8 @@ pub async fn start(
         buffer: Vec::new(),
         timings: Default::default(),
     };
-    tokio::spawn(decode_messages(messages, handle.clone()));
+    let strict = config.guard.mode() == Mode::Strict;
+    tokio::spawn(decode_messages(messages, handle.clone(), strict));
     let serving = ServeConfig { preface: Some(preface(inlet.clone())), ..Default::default() };
     let routes = http::routes(&Arc::new(http), inlet);
     let join = tokio::spawn(supervise(owner, listener, routes, serving, shutdown));
@@ -187,12 +191,23 @@ async fn supervise(
     result
 }
 
-/// Decodes messages apart from the owner, in the order they came.
-async fn decode_messages(mut messages: mpsc::Receiver<Inbound>, handle: MasterHandle) {
+/// Decodes messages apart from the owner, in the order they came. Schedulers have no way to show
+/// a token here, so a strict master takes none.
+async fn decode_messages(
+    mut messages: mpsc::Receiver<Inbound>,
+    handle: MasterHandle,
+    strict: bool,
+) {
     while let Some(message) = messages.recv().await {
         let Some(incoming) = wire::decode(&message.to, &message.name, &message.body) else {
             tracing::warn!(from = %message.from, name = message.name, "dropping a message");
             continue;
+        };
+        let incoming = match incoming {
+            scheduler if strict && scheduler.is_of_scheduler() => {
+                Incoming::Refuse(NO_TOKENS.to_owned())
+            }
+            other => other,
         };
         if handle.message(message.from, incoming).await.is_err() {
             return;

@@ -39,10 +39,7 @@ struct Asked {
 
 impl Asked {
     fn of(request: &Request) -> Asked {
-        Asked {
-            params: Params::of(request.uri()),
-            caller: Caller::of(request.extensions()),
-        }
+        Asked { params: Params::of(request.uri()), caller: Caller::of(request.extensions()) }
     }
 
     fn path(&self) -> Result<&str, Response> {
@@ -138,10 +135,8 @@ async fn read_inner(files: &VirtualFiles, asked: &Asked) -> Result<Response, Res
     let path = asked.path()?;
     let offset = asked.number("offset")?;
     let length = asked.number("length")?;
-    let piece = files
-        .read(path, offset, length, &asked.caller)
-        .await
-        .map_err(|error| error.answer())?;
+    let piece =
+        files.read(path, offset, length, &asked.caller).await.map_err(|error| error.answer())?;
     let mut out = Vec::with_capacity(64 + piece.data.len());
     let mut object = Object::new(&mut out);
     json::raw_string(object.key("data"), &piece.data);

@@ -116,11 +116,7 @@ impl VirtualFiles {
     }
 
     /// The entries of a directory, by path; none for a file.
-    pub async fn browse(
-        &self,
-        path: &str,
-        caller: &Caller,
-    ) -> Result<Vec<FileInfo>, FilesError> {
+    pub async fn browse(&self, path: &str, caller: &Caller) -> Result<Vec<FileInfo>, FilesError> {
         let target = self.target(path, caller)?;
         blocking(move || target.browse()).await
     }
@@ -139,11 +135,7 @@ impl VirtualFiles {
     }
 
     /// A file opened for download, with its size.
-    pub async fn open(
-        &self,
-        path: &str,
-        caller: &Caller,
-    ) -> Result<(File, u64), FilesError> {
+    pub async fn open(&self, path: &str, caller: &Caller) -> Result<(File, u64), FilesError> {
         let target = self.target(path, caller)?;
         blocking(move || {
             let (file, metadata) = target.open("Cannot download a directory.")?;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::Principal;
 use crate::{Body, Reply, Routes, Service};
 
 struct Fixture {

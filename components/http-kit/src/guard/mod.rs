@@ -2,8 +2,7 @@
 //!
 //! 1. A [`Guard`] judges requests by a snapshot of what IAM knows: keys, users, permissions. It
 //!    asks nobody: a change is in force with the first request after it arrived.
-//! 2. A [`Table`] says what each endpoint of a component needs; an endpoint without a row is
-//!    refused.
+//! 2. What each endpoint of a component needs stands in a table, see [`crate::permissions`].
 //! 3. [`follow`] keeps the snapshot up to date from IAM's policy stream; when it is stale, or
 //!    there is none yet, tokens are answered `503`: nobody gets in on what was true once.
 //! 4. [`TokenSource`] logs a component in with its [`ServiceAccount`], for calls to others.
@@ -13,7 +12,6 @@ mod follower;
 mod headers;
 mod lines;
 mod refusal;
-mod table;
 mod tokens;
 
 use std::cell::RefCell;
@@ -35,7 +33,6 @@ pub use follower::{FollowConfig, Following, follow};
 pub use headers::{Token, is_direct_loopback, token};
 pub use lines::{Lines, TooLong};
 pub use refusal::Refusal;
-pub use table::{Found, Row, Rule, Table};
 pub use tokens::{TokenSource, TokenSourceConfig};
 
 /// Tokens that one thread remembers.

@@ -183,7 +183,9 @@ impl fmt::Display for Need {
         match self {
             Need::Public(why) => write!(f, "public: {why}"),
             Need::Login(why) => write!(f, "any login: {why}"),
-            Need::Filtered((rid, action)) => write!(f, "any login, filtered by {rid} {}", action.name()),
+            Need::Filtered((rid, action)) => {
+                write!(f, "any login, filtered by {rid} {}", action.name())
+            }
             Need::Each(asks) => {
                 for (number, (rid, action)) in asks.iter().enumerate() {
                     if number > 0 {

@@ -1,16 +1,17 @@
 //! `/state`, `/containers`, `/monitor/statistics`, `/flags`, `/version`.
 
-use super::{ACTOR, Answered, READONLY, State, flags, flatten, json};
+use super::{ACTOR, Answered, READONLY, State, flags, flatten, json, permissions};
 use crate::core::{ExecutorState, ExecutorView, Snapshot};
 use http_kit::{
     Endpoint, Params, Request, Routes,
     json::{self as write, Object},
+    permissions::Caller,
     respond,
 };
 use mesos_messages::{attributes, json::JsonMessage, resources::Resources, v1};
 use std::{future::Future, pin::Pin, sync::Arc};
 
-type Handler = fn(Arc<State>, Params) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
+type Handler = fn(Arc<State>, Params, Caller) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(super) fn add(routes: &mut Routes, state: &Arc<State>) {
     let mut add = |path: &str, help, handler: Handler| {
@@ -18,7 +19,8 @@ pub(super) fn add(routes: &mut Routes, state: &Arc<State>) {
         routes.add(
             Endpoint::new(ACTOR, path, move |request: Request| {
                 let params = Params::of(request.uri());
-                let answered = handler(Arc::clone(&state), params);
+                let caller = Caller::of(request.extensions());
+                let answered = handler(Arc::clone(&state), params, caller);
                 async move { flatten(answered.await) }
             })
             .exact()
@@ -26,11 +28,11 @@ pub(super) fn add(routes: &mut Routes, state: &Arc<State>) {
             .help(help),
         );
     };
-    add("/state", "Frameworks, executors and tasks", |s, p| Box::pin(state_of(s, p)));
-    add("/flags", "The configuration", |s, p| Box::pin(flags_of(s, p)));
-    add("/containers", "Containers with their usage", |s, p| Box::pin(containers(s, p)));
-    add("/monitor/statistics", "Usage of the containers", |s, p| Box::pin(statistics(s, p)));
-    add("/containerizer/debug", "Operations that hang", |_, p| {
+    add("/state", "Frameworks, executors and tasks", |s, p, c| Box::pin(state_of(s, p, c)));
+    add("/flags", "The configuration", |s, p, _| Box::pin(flags_of(s, p)));
+    add("/containers", "Containers with their usage", |s, p, _| Box::pin(containers(s, p)));
+    add("/monitor/statistics", "Usage of the containers", |s, p, _| Box::pin(statistics(s, p)));
+    add("/containerizer/debug", "Operations that hang", |_, p, _| {
         Box::pin(async move { Ok(respond::json_or_jsonp(&p, br#"{"pending":[]}"#.to_vec())) })
     });
     add_version(routes, state);
@@ -67,14 +69,17 @@ fn write_flags(out: &mut Vec<u8>, state: &State) {
     object.end();
 }
 
-async fn state_of(state: Arc<State>, params: Params) -> Answered {
+async fn state_of(state: Arc<State>, params: Params, caller: Caller) -> Answered {
+    // Whoever may see the state but not the flags gets it without them, as from the original.
+    let (rid, action) = permissions::FLAGS;
+    let flags = caller.sight().allows(rid, action);
     let snapshot = state.recovered().await?;
     let mut out = Vec::with_capacity(4096);
-    write_state(&mut out, &state, &snapshot);
+    write_state(&mut out, &state, &snapshot, flags);
     Ok(respond::json_or_jsonp(&params, out))
 }
 
-fn write_state(out: &mut Vec<u8>, state: &State, snapshot: &Snapshot) {
+fn write_state(out: &mut Vec<u8>, state: &State, snapshot: &Snapshot, flags: bool) {
     let info = &snapshot.info;
     let mut object = Object::new(out);
     object.string("version", &state.config.version);
@@ -119,7 +124,9 @@ fn write_state(out: &mut Vec<u8>, state: &State, snapshot: &Snapshot) {
     if let Some(log) = state.config.log_file.as_ref().and_then(|log| log.parent()) {
         object.string("log_dir", &log.to_string_lossy());
     }
-    write_flags(object.key("flags"), state);
+    if flags {
+        write_flags(object.key("flags"), state);
+    }
     write::list(object.key("frameworks"), &snapshot.frameworks, json::framework);
     write::list(
         object.key("completed_frameworks"),

@@ -6,6 +6,7 @@ mod flags;
 mod json;
 mod metrics;
 mod operator;
+pub(crate) mod permissions;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +19,16 @@ use http_body_util::BodyExt;
 use http_kit::{
     Authentication, Body, Credentials, Endpoint, Params, Reply, Request, Response, Routes,
     files::{self, VirtualFiles},
+    guard::Refusal,
     negotiate::Media,
+    permissions::Caller,
     respond,
     routes::Intercept,
     system::SystemStats,
 };
 use libprocess::{Upid, server::Inlet};
 use mesos_messages::{content::ContentType, time};
+use permissions::Shown;
 use std::{
     sync::{
         Arc,
@@ -67,9 +71,10 @@ impl State {
         upid: Upid,
     ) -> Arc<Self> {
         let slaves = config.work_dir.join("slaves");
-        files.attach(&slaves.to_string_lossy(), slaves.clone());
+        let sandboxes = permissions::files(Shown::Sandbox);
+        files.attach_guarded(&slaves.to_string_lossy(), slaves.clone(), sandboxes);
         if let Some(log) = &config.log_file {
-            files.attach("/slave/log", log.clone());
+            files.attach_guarded("/slave/log", log.clone(), permissions::files(Shown::Log));
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Arc::new(Self {
@@ -127,8 +132,10 @@ fn flatten(answered: Answered) -> Response {
 
 /// All endpoints; what is a libprocess message goes to `inlet` first.
 pub(crate) fn routes(state: &Arc<State>, inlet: Inlet) -> Routes {
-    let mut routes =
-        Routes::new(ACTOR).authenticate(authentication(&state.config)).intercept(intercept(inlet));
+    let mut routes = Routes::new(ACTOR)
+        .authenticate(authentication(&state.config))
+        .guard(state.config.guard.clone(), &permissions::TABLE)
+        .intercept(intercept(inlet));
     executor::add(&mut routes, state);
     operator::add(&mut routes, state);
     classic::add(&mut routes, state);
@@ -146,7 +153,13 @@ pub(crate) fn routes(state: &Arc<State>, inlet: Inlet) -> Routes {
     let logging = state.config.logging.clone();
     routes.add(
         Endpoint::ready("logging", "/toggle", move |request| {
-            logging.toggle(&Params::of(request.uri()), |text| {
+            let params = Params::of(request.uri());
+            if params.get("level").is_some()
+                && let Err(refused) = may_set_level(request)
+            {
+                return refused;
+            }
+            logging.toggle(&params, |text| {
                 time::parse_duration(text).map_err(|error| error.to_string())
             })
         })
@@ -155,6 +168,13 @@ pub(crate) fn routes(state: &Arc<State>, inlet: Inlet) -> Routes {
     );
     add_help(&mut routes);
     routes
+}
+
+fn may_set_level(request: &Request) -> Result<(), Response> {
+    let caller = Caller::of(request.extensions());
+    permissions::TABLE
+        .judge_call(request.method(), permissions::TOGGLE, "level", &caller, "")
+        .map_err(Refusal::response)
 }
 
 fn add_help(routes: &mut Routes) {

@@ -3,16 +3,18 @@
 
 use super::{
     ACTOR, Answered, MAX_BODY, READWRITE, State, classic::living, content_type, flags, flatten,
-    metrics,
+    metrics, permissions,
 };
 use crate::core::Snapshot;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_kit::{
-    Body, Endpoint, Principal, Request, Response, Routes,
+    Body, Endpoint, Request, Response, Routes,
     files::{FileInfo, FilesError},
+    guard::Refusal,
     negotiate::{
         APPLICATION_RECORDIO, accepts, accepts_in, request_media, require_post, response_media,
     },
+    permissions::Caller,
     read_body, respond,
 };
 use mesos_messages::{
@@ -54,10 +56,13 @@ async fn handle(state: &Arc<State>, request: Request) -> Answered {
     let (parts, body) = request.into_parts();
     require_post(&parts.method)?;
     let headers = &parts.headers;
+    let caller = Caller::of(&parts.extensions);
     let recordio = headers
         .get(http::header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes() == APPLICATION_RECORDIO.as_bytes());
     if recordio {
+        // Only this call is one of several messages.
+        judge(Type::AttachContainerInput, &caller)?;
         return Err(streaming_request(headers));
     }
     let media = request_media(headers)?;
@@ -70,11 +75,18 @@ async fn handle(state: &Arc<State>, request: Request) -> Answered {
     let body = read_body(body, MAX_BODY).await?;
     let call: Call = content::decode(content_type(media), &body)
         .map_err(|error| respond::bad_request(error.to_string()))?;
+    judge(call.r#type(), &caller)?;
     validate(&call)
         .map_err(|text| respond::bad_request(format!("Failed to validate agent::Call: {text}")))?;
     let content = answer_content(headers, call.r#type())?;
-    let principal = parts.extensions.get::<Principal>().cloned();
-    dispatch(state, call, content, principal.as_ref()).await
+    dispatch(state, call, content, &caller).await
+}
+
+/// Whether the caller may make such a call.
+fn judge(kind: Type, caller: &Caller) -> Result<(), Response> {
+    permissions::TABLE
+        .judge_call(&Method::POST, permissions::OPERATOR, kind.as_str_name(), caller, "")
+        .map_err(Refusal::response)
 }
 
 /// Streams of messages are for sessions, of which there are none yet.
@@ -174,7 +186,7 @@ async fn dispatch(
     state: &Arc<State>,
     call: Call,
     content: ContentType,
-    principal: Option<&Principal>,
+    caller: &Caller,
 ) -> Answered {
     state.recovered().await?;
     let kind = call.r#type();
@@ -195,7 +207,7 @@ async fn dispatch(
         Type::SetLoggingLevel => return set_logging_level(state, call.set_logging_level),
         Type::ListFiles => {
             let path = call.list_files.unwrap_or_default().path;
-            let files = state.files.browse(&path, principal).await.map_err(refuse)?;
+            let files = state.files.browse(&path, caller).await.map_err(refuse)?;
             let file_infos = files.into_iter().map(file_info).collect();
             answer.list_files = Some(response::ListFiles { file_infos });
         }
@@ -203,7 +215,7 @@ async fn dispatch(
             let read = call.read_file.unwrap_or_default();
             let piece = state
                 .files
-                .read(&read.path, Some(read.offset), read.length, principal)
+                .read(&read.path, Some(read.offset), read.length, caller)
                 .await
                 .map_err(refuse)?;
             answer.read_file =

@@ -4,13 +4,10 @@
 //! the role or the app of each task is asked for as a whole here.
 
 use http::Method;
-use http_kit::{
-    guard::Caller,
-    permissions::{
-        Ask,
-        Need::{Each, Login, Public},
-        Row, Table,
-    },
+use http_kit::permissions::{
+    Ask, Caller,
+    Need::{Each, Login, Public},
+    Row, Table,
 };
 use identity::Action::{Create, Delete, Read, Update};
 
@@ -58,7 +55,11 @@ pub static TABLE: Table = Table {
             "/slave(1)/api/v1/executor",
             Public("executors have no login: a call counts for the ids of a container that runs"),
         ),
-        Row::new("POST", MESSAGES, Public("the master and v0 executors speak libprocess, which has no logins")),
+        Row::new(
+            "POST",
+            MESSAGES,
+            Public("the master and v0 executors speak libprocess, which has no logins"),
+        ),
         // --- reads ---
         Row::new("*", "/slave(1)/state", Each(EVERYTHING)),
         Row::new("*", "/slave(1)/flags", Each(&[FLAGS])),

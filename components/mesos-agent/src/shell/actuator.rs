@@ -11,6 +11,7 @@ use super::{
 use crate::{
     AgentConfig,
     core::{Effect, Input, Launch, Stop},
+    http::permissions::{Shown, files},
 };
 use http_kit::files::VirtualFiles;
 use libprocess::{Outbox, Upid};
@@ -210,7 +211,8 @@ impl Actuator {
 
     /// Shows the sandbox under its short name; the long one lies below a shown directory.
     pub(super) fn attach(&self, framework: &str, executor: &str, sandbox: PathBuf) {
-        self.files.attach(&latest_name(framework, executor), sandbox);
+        let guard = files(Shown::Sandbox);
+        self.files.attach_guarded(&latest_name(framework, executor), sandbox, guard);
     }
 
     fn destroy(self: &Arc<Self>, container_id: String) {

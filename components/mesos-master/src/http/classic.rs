@@ -1,11 +1,13 @@
 //! The classic reads: `/state`, `/state-summary`, `/slaves`, `/frameworks`, `/tasks`, `/roles`.
 use std::sync::Arc;
 
-use http_kit::{Endpoint, Params, Reply, Request, Response, json, json::Object, respond};
+use http_kit::{
+    Endpoint, Params, Reply, Request, Response, json, json::Object, permissions::Caller, respond,
+};
 use mesos_messages::json::JsonMessage;
 
 use super::{
-    ACTOR, HttpState, READONLY, flags,
+    ACTOR, HttpState, READONLY, flags, permissions,
     plans::{self, TaskQuery},
     render::{Label, Plan, ReadKey, ReadKind},
     view::{member, roles},
@@ -24,7 +26,7 @@ impl Read {
     }
 }
 
-type MakeRead = fn(&Arc<HttpState>, &Params) -> Read;
+type MakeRead = fn(&Arc<HttpState>, &Params, &Caller) -> Read;
 
 /// The endpoints that show the state.
 pub(super) fn endpoints(state: &Arc<HttpState>) -> Vec<Endpoint> {
@@ -48,6 +50,7 @@ pub(super) fn endpoints(state: &Arc<HttpState>) -> Vec<Endpoint> {
 
 async fn answer(state: Arc<HttpState>, request: Request, make: MakeRead) -> Response {
     let params = Params::of(request.uri());
+    let caller = Caller::of(request.extensions());
     drop(request);
     let label = match respond::jsonp_function(&params) {
         None => Label::json(None),
@@ -57,7 +60,7 @@ async fn answer(state: Arc<HttpState>, request: Request, make: MakeRead) -> Resp
     let Ok(snapshot) = state.snapshot().await else {
         return super::stopped();
     };
-    let read = make(&state, &params);
+    let read = make(&state, &params, &caller);
     let rendering = state.reads.get(read.key, snapshot, read.plan).await;
     match rendering.respond_now(&label) {
         Some(response) => response,
@@ -65,15 +68,20 @@ async fn answer(state: Arc<HttpState>, request: Request, make: MakeRead) -> Resp
     }
 }
 
-fn state_read(state: &Arc<HttpState>, _: &Params) -> Read {
+fn state_read(state: &Arc<HttpState>, _: &Params, caller: &Caller) -> Read {
     let state = Arc::clone(state);
-    Read::new(ReadKey::new(ReadKind::State), move |snapshot| {
-        plans::state(snapshot, &state_head(&state, snapshot))
-    })
+    // Whoever may see the state but not the flags gets it without them, as from the original.
+    let (rid, action) = permissions::FLAGS;
+    let flags = caller.sight().allows(rid, action);
+    let key = match flags {
+        true => ReadKey::new(ReadKind::State),
+        false => ReadKey::with(ReadKind::State, "without flags".to_owned()),
+    };
+    Read::new(key, move |snapshot| plans::state(snapshot, &state_head(&state, snapshot, flags)))
 }
 
 /// Everything in `/state` before the agents.
-fn state_head(state: &HttpState, snapshot: &Snapshot) -> Vec<u8> {
+fn state_head(state: &HttpState, snapshot: &Snapshot, flags: bool) -> Vec<u8> {
     let master = &snapshot.master;
     let info = &master.info;
     let (pid, hostname) =
@@ -104,7 +112,9 @@ fn state_head(state: &HttpState, snapshot: &Snapshot) -> Vec<u8> {
     if let Some(directory) = &config.log_dir {
         object.string("log_dir", &directory.to_string_lossy());
     }
-    flags::write(object.key("flags"), &state.flags);
+    if flags {
+        flags::write(object.key("flags"), &state.flags);
+    }
     out
 }
 
@@ -125,7 +135,7 @@ fn write_leader(
     object.end();
 }
 
-fn summary_read(_: &Arc<HttpState>, _: &Params) -> Read {
+fn summary_read(_: &Arc<HttpState>, _: &Params, _: &Caller) -> Read {
     Read::new(ReadKey::new(ReadKind::StateSummary), plans::state_summary)
 }
 
@@ -138,19 +148,19 @@ fn key_of(kind: ReadKind, id: Option<&String>) -> ReadKey {
     id.map_or_else(|| ReadKey::new(kind), |id| ReadKey::with(kind, id.clone()))
 }
 
-fn slaves_read(_: &Arc<HttpState>, params: &Params) -> Read {
+fn slaves_read(_: &Arc<HttpState>, params: &Params, _: &Caller) -> Read {
     let id = selected(params, "slave_id");
     Read::new(key_of(ReadKind::Agents, id.as_ref()), |snapshot| plans::slaves(snapshot, id))
 }
 
-fn frameworks_read(_: &Arc<HttpState>, params: &Params) -> Read {
+fn frameworks_read(_: &Arc<HttpState>, params: &Params, _: &Caller) -> Read {
     let id = selected(params, "framework_id");
     Read::new(key_of(ReadKind::Frameworks, id.as_ref()), move |snapshot| {
         plans::classic_frameworks(snapshot, id.as_deref())
     })
 }
 
-fn tasks_read(_: &Arc<HttpState>, params: &Params) -> Read {
+fn tasks_read(_: &Arc<HttpState>, params: &Params, _: &Caller) -> Read {
     // What is no number counts as absent, a negative number as no limit.
     let number = |name: &str| params.get(name).and_then(|text| text.trim().parse::<i64>().ok());
     let query = TaskQuery {
@@ -165,7 +175,7 @@ fn tasks_read(_: &Arc<HttpState>, params: &Params) -> Read {
     })
 }
 
-fn roles_read(state: &Arc<HttpState>, _: &Params) -> Read {
+fn roles_read(state: &Arc<HttpState>, _: &Params, _: &Caller) -> Read {
     let config = Arc::clone(state.handle.config());
     Read::new(ReadKey::new(ReadKind::Roles), move |snapshot| {
         let mut plan = Plan::default();

@@ -10,6 +10,7 @@ use http_kit::{
     Authentication, Credentials, Reply, Response, Routes,
     auth::CredentialsError,
     files::{self, VirtualFiles},
+    permissions::Caller,
     respond,
     routes::Intercept,
     version::BuildInfo,
@@ -27,6 +28,7 @@ mod flags;
 mod metrics;
 mod operator;
 mod pages;
+mod permissions;
 mod plans;
 mod render;
 pub mod scheduler;
@@ -35,6 +37,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod view;
+
+pub use permissions::TABLE as PERMISSIONS;
 
 /// The id of the actor that answers all paths naming no other.
 pub const ACTOR: &str = "master";
@@ -59,6 +63,8 @@ pub struct HttpState {
     build: BuildInfo,
     flags: BTreeMap<&'static str, String>,
     reads: Arc<render::Reads>,
+    /// The roles of each scheduler's stream.
+    schedulers: Arc<scheduler::Roles>,
 }
 
 impl HttpState {
@@ -92,7 +98,22 @@ impl HttpState {
             build: BuildInfo::of_program(&config.version),
             flags: flags::flags(&config, address.port()),
             reads: Arc::default(),
+            schedulers: Arc::default(),
         })
+    }
+}
+
+impl HttpState {
+    /// The principal of a framework, whose permission to remove it is asked for; empty where
+    /// there is none, or nothing is judged.
+    async fn principal_of(&self, framework: &str, caller: &Caller) -> Result<String, Response> {
+        if caller.is_free() {
+            return Ok(String::new());
+        }
+        let snapshot = self.snapshot().await.map_err(|_| stopped())?;
+        let mut frameworks = snapshot.frameworks.iter().map(|view| &view.framework);
+        let found = frameworks.find(|known| &*known.id == framework);
+        Ok(found.and_then(|known| known.info.principal.clone()).unwrap_or_default())
     }
 }
 
@@ -110,7 +131,9 @@ pub fn routes(state: &Arc<HttpState>, inlet: Inlet) -> Routes {
 
 /// All endpoints.
 fn plain_routes(state: &Arc<HttpState>) -> Routes {
-    let mut routes = Routes::new(ACTOR).authenticate(state.authentication.clone());
+    let mut routes = Routes::new(ACTOR)
+        .authenticate(state.authentication.clone())
+        .guard(state.handle.config().guard.clone(), &PERMISSIONS);
     routes.add(scheduler::endpoint(Arc::clone(state)));
     routes.add(operator::endpoint(state));
     classic::endpoints(state).into_iter().for_each(|endpoint| routes.add(endpoint));

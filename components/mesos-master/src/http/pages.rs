@@ -2,14 +2,17 @@
 //! what is answered where a write is not supported.
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, request::Parts};
 use http_kit::{
-    Endpoint, Params, Request, Response, Routes, help, json, json::Object, read_body, respond,
-    system::SystemStats,
+    Endpoint, Params, Request, Response, Routes, guard::Refusal, help, json, json::Object,
+    permissions::Caller, read_body, respond, system::SystemStats,
 };
 use mesos_messages::time::parse_duration;
 
-use super::{ACTOR, HttpState, READONLY, READWRITE, classic, flags};
+use super::{
+    ACTOR, HttpState, PERMISSIONS, READONLY, READWRITE, classic, flags,
+    permissions::{CLASSIC_TEARDOWN, TOGGLE},
+};
 use crate::{handle::TeardownError, model::Snapshot};
 
 /// The small endpoints of the master actor and of the actors beside it.
@@ -88,9 +91,13 @@ fn reads(routes: &mut Routes, state: &Arc<HttpState>) {
     );
     let logging = state.handle.config().logging.clone();
     let toggle = Endpoint::ready("logging", "/toggle", move |request| {
-        logging.toggle(&Params::of(request.uri()), |text| {
-            parse_duration(text).map_err(|error| error.to_string())
-        })
+        let params = Params::of(request.uri());
+        if params.get("level").is_some()
+            && let Err(refused) = judge(TOGGLE, "level", request, "")
+        {
+            return refused;
+        }
+        logging.toggle(&params, |text| parse_duration(text).map_err(|error| error.to_string()))
     });
     routes.add(toggle.realm(READWRITE).help("Reads or raises the verbosity for a while"));
     let profiler = |_: &Request| {
@@ -240,15 +247,34 @@ async fn teardown(state: Arc<HttpState>, request: Request) -> Response {
     if request.method() != Method::POST {
         return respond::method_not_allowed(&["POST"], request.method());
     }
-    let body = match read_body(request.into_body(), super::FORM_LIMIT).await {
+    let (head, body) = request.into_parts();
+    let body = match read_body(body, super::FORM_LIMIT).await {
         Ok(body) => body,
         Err(refused) => return refused,
     };
     let form = Params::parse(&String::from_utf8_lossy(&body));
-    let Some(framework) = form.get("frameworkId") else {
+    let framework = form.get("frameworkId");
+    if let Err(refused) = may_tear_down(&state, &head, framework.unwrap_or_default()).await {
+        return refused;
+    }
+    let Some(framework) = framework else {
         return respond::bad_request("Missing 'frameworkId' query parameter in the request body");
     };
     teardown_answer(state.handle.teardown(framework).await)
+}
+
+async fn may_tear_down(state: &HttpState, head: &Parts, framework: &str) -> Result<(), Response> {
+    let caller = Caller::of(&head.extensions);
+    let principal = state.principal_of(framework, &caller).await?;
+    PERMISSIONS
+        .judge_call(&head.method, CLASSIC_TEARDOWN, "", &caller, &principal)
+        .map_err(Refusal::response)
+}
+
+/// Judges what an endpoint knows only now.
+fn judge(path: &str, call: &str, request: &Request, named: &str) -> Result<(), Response> {
+    let caller = Caller::of(request.extensions());
+    PERMISSIONS.judge_call(request.method(), path, call, &caller, named).map_err(Refusal::response)
 }
 
 /// The answer to a teardown, classic or v1.

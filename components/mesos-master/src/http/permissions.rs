@@ -65,7 +65,9 @@ pub static TABLE: Table = Table {
         Row::new(
             "POST",
             MESSAGES,
-            Public("agents speak libprocess, which has no logins; schedulers may not in strict mode"),
+            Public(
+                "agents speak libprocess, which has no logins; schedulers may not in strict mode",
+            ),
         ),
         // --- reads ---
         Row::new("*", "/master/", Each(&[FRAMEWORKS])),

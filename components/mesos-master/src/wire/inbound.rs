@@ -38,6 +38,27 @@ pub struct PidSubscribe {
     pub offer_constraints: Option<v1::scheduler::OfferConstraints>,
 }
 
+// === impl Incoming ===
+
+impl Incoming {
+    /// Whether only schedulers send it.
+    pub(crate) fn is_of_scheduler(&self) -> bool {
+        match self {
+            Self::Call(_) | Self::Subscribe(_) | Self::Refuse(_) | Self::Deactivate(_) => true,
+            Self::Register(_)
+            | Self::Reregister(_)
+            | Self::Unregister(_)
+            | Self::UpdateAgent(_)
+            | Self::StatusUpdate(_)
+            | Self::ExitedExecutor(_)
+            | Self::ExecutorMessage(_)
+            | Self::OperationStatus(_)
+            | Self::Pong { .. }
+            | Self::Authenticate => false,
+        }
+    }
+}
+
 /// Reads a message to actor `to`; none if it is not one the master knows or can read.
 pub fn decode(to: &str, name: &str, body: &Bytes) -> Option<Incoming> {
     if let Some(number) = to.strip_prefix("slave-observer(") {

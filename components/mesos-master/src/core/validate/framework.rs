@@ -92,7 +92,8 @@ fn failover_timeout(info: &v1::FrameworkInfo) -> Check {
 
 /// Checks what a framework may not change.
 pub(in crate::core) fn update(old: &v1::FrameworkInfo, new: &v1::FrameworkInfo) -> Check {
-    if old.principal != new.principal {
+    // One that had none may get one: that is how a cluster gets from no tokens to tokens.
+    if old.principal.is_some() && old.principal != new.principal {
         return invalid("Changing framework's principal is not allowed.");
     }
     if old.user != new.user {
@@ -142,7 +143,7 @@ pub(in crate::core) fn is_multi_role(info: &v1::FrameworkInfo) -> bool {
 }
 
 /// The roles it subscribes to.
-pub(in crate::core) fn roles(info: &v1::FrameworkInfo) -> Vec<&str> {
+pub(crate) fn roles(info: &v1::FrameworkInfo) -> Vec<&str> {
     if is_multi_role(info) {
         info.roles.iter().map(String::as_str).collect()
     } else {

@@ -10,7 +10,8 @@ mod task;
 
 pub(super) use agent::{register, reregister};
 pub use call::scheduler_call;
-pub(super) use framework::{framework, offer_constraint_roles, roles, suppressed_roles, update};
+pub(crate) use framework::roles;
+pub(super) use framework::{framework, offer_constraint_roles, suppressed_roles, update};
 pub(super) use group::group;
 pub(super) use resource::operation as operation_resources;
 pub(super) use task::{TaskContext, TaskResources, task};

@@ -16,7 +16,7 @@ use super::{super::HttpState, Asked};
 
 pub(super) async fn list(state: &HttpState, asked: &Asked) -> Response {
     let path = asked.call.list_files.as_ref().map_or("", |call| call.path.as_str());
-    match state.files.browse(path, asked.principal.as_ref()).await {
+    match state.files.browse(path, &asked.caller).await {
         Ok(entries) => {
             let file_infos = entries.into_iter().map(file_info).collect();
             asked.reply(master::Response {
@@ -33,8 +33,7 @@ pub(super) async fn read(state: &HttpState, asked: &Asked) -> Response {
     let Some(call) = &asked.call.read_file else {
         return respond::bad_request("Expecting 'read_file' to be present");
     };
-    let principal = asked.principal.as_ref();
-    match state.files.read(&call.path, Some(call.offset), call.length, principal).await {
+    match state.files.read(&call.path, Some(call.offset), call.length, &asked.caller).await {
         Ok(piece) => asked.reply(master::Response {
             r#type: Some(Type::ReadFile as i32),
             read_file: Some(response::ReadFile { size: piece.size, data: piece.data.into() }),

@@ -6,10 +6,12 @@ mod reads;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use http_kit::{
-    Endpoint, Principal, Reply, Request, Response,
+    Endpoint, Reply, Request, Response,
+    guard::Refusal,
     negotiate::{self, Media},
+    permissions::Caller,
     read_body, respond,
 };
 use mesos_messages::{
@@ -18,7 +20,7 @@ use mesos_messages::{
     v1::{self, master::call::Type},
 };
 
-use super::{ACTOR, HttpState, READWRITE, pages, plans::Shown};
+use super::{ACTOR, HttpState, PERMISSIONS, READWRITE, pages, permissions::OPERATOR, plans::Shown};
 
 /// The operator API.
 pub(super) fn endpoint(state: &Arc<HttpState>) -> Endpoint {
@@ -37,7 +39,7 @@ async fn answer(state: Arc<HttpState>, request: Request) -> Response {
 struct Asked {
     call: v1::master::Call,
     media: Media,
-    principal: Option<Principal>,
+    caller: Caller,
 }
 
 impl Asked {
@@ -70,11 +72,28 @@ async fn handle(state: &Arc<HttpState>, request: Request) -> Result<Response, Re
     let body = read_body(body, state.handle.config().max_body_bytes).await?;
     let call: v1::master::Call = content::decode(content_type(encoding), &body)
         .map_err(|error| respond::bad_request(error.to_string()))?;
+    let caller = Caller::of(&head.extensions);
+    judge(state, &call, &caller).await?;
     let kind = checks::check(&call)
         .map_err(|text| respond::bad_request(format!("Failed to validate master::Call: {text}")))?;
     let media = accepted(&head.headers)?;
-    let principal = head.extensions.get::<Principal>().cloned();
-    Ok(dispatch(state, kind, Asked { call, media, principal }).await)
+    Ok(dispatch(state, kind, Asked { call, media, caller }).await)
+}
+
+/// Whether the caller may make this call. Comes before everything that tells of the state.
+async fn judge(
+    state: &HttpState,
+    call: &v1::master::Call,
+    caller: &Caller,
+) -> Result<(), Response> {
+    let principal = match &call.teardown {
+        Some(teardown) => state.principal_of(&teardown.framework_id.value, caller).await?,
+        None => String::new(),
+    };
+    let kind = call.r#type().as_str_name();
+    PERMISSIONS
+        .judge_call(&Method::POST, OPERATOR, kind, caller, &principal)
+        .map_err(Refusal::response)
 }
 
 fn accepted(headers: &HeaderMap) -> Result<Media, Response> {
