@@ -351,3 +351,11 @@ impl Apps {
         }
     }
 }
+
+#[cfg(test)]
+impl Apps {
+    /// How many apps, tasks and claims are kept.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.known.len(), self.tasks.len(), self.claims.len())
+    }
+}
