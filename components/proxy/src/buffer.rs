@@ -29,6 +29,7 @@ pub(crate) struct Buffer {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     free: RefCell<Vec<Vec<u8>>>,
+    texts: RefCell<Vec<Vec<u8>>>,
 }
 
 // === impl Buffers ===
@@ -36,6 +37,19 @@ pub(crate) struct Buffers {
 impl Buffers {
     fn take(&self) -> Vec<u8> {
         self.free.borrow_mut().pop().unwrap_or_else(|| vec![0; LARGE])
+    }
+
+    /// Memory to write a head into.
+    pub(crate) fn take_text(&self) -> Vec<u8> {
+        self.texts.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL))
+    }
+
+    pub(crate) fn give_text(&self, mut text: Vec<u8>) {
+        let mut texts = self.texts.borrow_mut();
+        if text.capacity() > 0 && text.capacity() <= LARGE && texts.len() < KEPT {
+            text.clear();
+            texts.push(text);
+        }
     }
 
     fn give(&self, data: Vec<u8>) {
@@ -76,6 +90,15 @@ impl Buffer {
     /// Drops the bytes after the first `count`.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.end = self.end.min(self.start.saturating_add(count));
+    }
+
+    /// Takes the bytes from `from` to `to` out.
+    pub(crate) fn remove(&mut self, from: usize, to: usize) {
+        let to = to.min(self.len());
+        if from < to {
+            self.data.copy_within(self.start + to..self.end, self.start + from);
+            self.end -= to - from;
+        }
     }
 
     /// Gives the memory back when nothing is in it.

@@ -1,10 +1,11 @@
 //! A request's head, checked and with its path normalised.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Method, Version};
-use smallvec::SmallVec;
 
+use crate::Refusal;
 use crate::path::{Path, PathError};
+use crate::wire::field::{ConnectionOptions, Field, Fields, Kind};
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +16,6 @@ pub enum HeadError {
     Target,
 }
 
-/// One header: where its name and value stand in the head's bytes.
-#[derive(Clone, Copy, Debug)]
-struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
 /// A request as policies see it. One allocation holds every header.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
@@ -29,8 +23,18 @@ pub struct RequestHead {
     version: Version,
     path: Path,
     query: Option<Bytes>,
-    bytes: Bytes,
-    fields: SmallVec<[Field; 16]>,
+    lines: Box<[u8]>,
+    fields: Fields,
+    marks: Marks,
+}
+
+/// What the engine remembers of a head besides its parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// `Connection` names headers that must not go on.
+    pub(crate) names_headers: bool,
+    /// The client wants another protocol.
+    pub(crate) asks_upgrade: bool,
 }
 
 // === impl RequestHead ===
@@ -43,20 +47,41 @@ impl RequestHead {
         target: &[u8],
         headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Result<RequestHead, HeadError> {
-        let (path, query) = match memchr::memchr(b'?', target) {
-            Some(at) => (target.get(..at), target.get(at + 1..)),
-            None => (Some(target), None),
-        };
-        let path = Path::parse(path.unwrap_or_default())?;
-        let query = query.map(Bytes::copy_from_slice);
-        let mut bytes = BytesMut::new();
-        let mut fields = SmallVec::new();
+        let (path, query) = split(target)?;
+        let mut lines = Vec::new();
+        let mut fields = Fields::new();
+        let mut options = ConnectionOptions::default();
+        let mut marks = Marks::default();
         for (name, value) in headers {
-            let name = append(&mut bytes, name);
-            let value = append(&mut bytes, value);
-            fields.push(Field { name, value });
+            let field = Field::at(lines.len(), name, lines.len() + name.len(), value.len());
+            lines.extend_from_slice(name);
+            lines.extend_from_slice(value);
+            fields.push(field);
+            match field.kind {
+                Kind::Connection => options.add(value),
+                Kind::Upgrade => marks.asks_upgrade = true,
+                _ => {}
+            }
         }
-        Ok(RequestHead { method, version, path, query, bytes: bytes.freeze(), fields })
+        marks.names_headers = options.names;
+        marks.asks_upgrade &= options.upgrade;
+        Ok(RequestHead { method, version, path, query, lines: lines.into(), fields, marks })
+    }
+
+    /// From header lines as they were read, which the fields stand in.
+    pub(crate) fn from_parts(
+        method: Method,
+        version: Version,
+        target: &[u8],
+        lines: &[u8],
+        fields: Fields,
+        marks: Marks,
+    ) -> Result<RequestHead, Refusal> {
+        let (path, query) = split(target).map_err(|error| match error {
+            HeadError::Path(error) => Refusal::Malformed(error.text()),
+            HeadError::Target => Refusal::Malformed("the target is no path"),
+        })?;
+        Ok(RequestHead { method, version, path, query, lines: lines.into(), fields, marks })
     }
 
     pub fn method(&self) -> &Method {
@@ -92,16 +117,31 @@ impl RequestHead {
 
     /// Every header, in order, as sent.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (self.text(field.name), self.text(field.value)))
+        self.fields.iter().map(|field| (field.name(&self.lines), field.value(&self.lines)))
     }
 
-    fn text(&self, (start, end): (u32, u32)) -> &[u8] {
-        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    /// Every header with what the engine knows it as.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (Kind, &[u8], &[u8])> {
+        let parts = |field: &Field| (field.kind, field.name(&self.lines), field.value(&self.lines));
+        self.fields.iter().map(parts)
+    }
+
+    /// The first header of a kind.
+    pub(crate) fn field(&self, kind: Kind) -> Option<&[u8]> {
+        let found = self.fields.iter().find(|field| field.kind == kind);
+        found.map(|field| field.value(&self.lines))
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        self.marks
     }
 }
 
-fn append(bytes: &mut BytesMut, text: &[u8]) -> (u32, u32) {
-    let start = bytes.len() as u32;
-    bytes.extend_from_slice(text);
-    (start, bytes.len() as u32)
+fn split(target: &[u8]) -> Result<(Path, Option<Bytes>), HeadError> {
+    let (path, query) = match memchr::memchr(b'?', target) {
+        Some(at) => (target.get(..at), target.get(at + 1..)),
+        None => (Some(target), None),
+    };
+    let path = Path::parse(path.unwrap_or_default())?;
+    Ok((path, query.map(Bytes::copy_from_slice)))
 }

@@ -22,11 +22,14 @@ mod h2;
 mod head;
 pub mod metrics;
 mod observe;
+mod outbox;
 pub mod path;
 mod policy;
 mod server;
+mod settle;
 pub mod tls;
 mod upstream;
+mod wire;
 mod worker;
 
 pub use access_log::{AccessLog, Entry, Writer};

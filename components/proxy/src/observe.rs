@@ -15,6 +15,10 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     /// The version of TLS; absent on the plain port.
     pub(crate) tls: Option<&'static str>,
+    /// What it says about its own clients is believed.
+    pub(crate) trusted: bool,
+    /// Its IP address as text.
+    pub(crate) address: Box<str>,
 }
 
 /// One request, filled in while it is served.
@@ -45,6 +49,15 @@ pub(crate) struct Observer {
     pub(crate) metrics: Arc<WorkerMetrics>,
     all: Arc<Metrics>,
     log: Option<Writer>,
+}
+
+// === impl Client ===
+
+impl Client {
+    pub(crate) fn new(peer: Peer, tls: Option<&'static str>, config: &ServerConfig) -> Client {
+        let ip = peer.address.ip().to_canonical();
+        Client { peer, tls, trusted: config.trusts(ip), address: ip.to_string().into() }
+    }
 }
 
 // === impl Observer ===

@@ -286,7 +286,10 @@ async fn connection(
             let certificates = Arc::clone(certificates);
             secure(context, stream, peer, watch, &certificates).await;
         }
-        None => h1::serve(context, stream, Client { peer, tls: None }, watch).await,
+        None => {
+            let client = Client::new(peer, None, &context.config);
+            h1::serve(context, stream, client, watch).await;
+        }
     }
     metrics.connections_open.sub(1);
 }
@@ -306,7 +309,7 @@ async fn secure(
             metrics.handshakes.add(1);
             metrics.handshakes_resumed.add(u64::from(accepted.resumed));
             peer.server_name = accepted.server_name;
-            let client = Client { peer, tls: Some(accepted.version) };
+            let client = Client::new(peer, Some(accepted.version), &context.config);
             match accepted.http2 {
                 true => h2::serve(context, accepted.stream, client, watch).await,
                 false => h1::serve(context, accepted.stream, client, watch).await,

@@ -30,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) handshakes: Handshakes,
     date: RefCell<(u64, [u8; 29])>,
     ids: Ids,
+    next_sweep: Cell<Duration>,
 }
 
 /// Makes request ids: unlike each other, and unlike those of other workers and starts. They are
@@ -63,6 +64,7 @@ impl Context {
             config,
             date: RefCell::new((0, [b' '; 29])),
             ids: Ids::new(),
+            next_sweep: Cell::default(),
         })
     }
 
@@ -83,6 +85,12 @@ impl Context {
     /// To be called a few times a second.
     pub(crate) fn tick(&self) {
         self.deadlines.tick(Instant::now());
+        self.pools.drop_retired();
+        let now = self.deadlines.now();
+        if now >= self.next_sweep.get() {
+            self.next_sweep.set(now + Duration::from_secs(1));
+            self.pools.sweep(now);
+        }
     }
 
     pub(crate) fn request_id(&self) -> RequestId {

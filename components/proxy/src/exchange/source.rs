@@ -3,12 +3,13 @@
 use std::task::{Context, Poll};
 
 use crate::Refusal;
+use crate::wire::body::Length;
 
 /// A request's body: read from a client's connection, from a stream of HTTP/2, from memory.
 ///
 /// Its bytes are lent, not copied: they stand in the source until they were consumed.
 pub(crate) trait Source {
-    /// Known before the first byte is read.
+    /// Known before the first byte is read, and the same afterwards.
     fn length(&self) -> Length;
 
     /// Makes [`Source::data`] non-empty, or says that the end is reached. Ready at once when there
@@ -20,6 +21,10 @@ pub(crate) trait Source {
 
     fn consume(&mut self, count: usize);
 
+    /// Whether nothing comes after what is in [`Source::data`], as far as is known without
+    /// reading.
+    fn is_read(&self) -> bool;
+
     /// After the end: the trailers, as `name: value\r\n` lines that were checked. Usually none.
     fn trailers(&self) -> &[u8] {
         b""
@@ -28,16 +33,12 @@ pub(crate) trait Source {
     /// Polled while nothing of the body is wanted, so that a client's disappearance ends what is
     /// done for it.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
 
-/// How long a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// No body at all (no header says so either).
-    None,
-    Exact(u64),
-    /// Until its end.
-    Unknown,
+    /// Tells a client that waits with its body to send it (`100 Continue`). Polled before a body
+    /// is read that goes to no upstream.
+    fn poll_invite(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), SourceError>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,6 @@ pub(crate) enum Filled {
 pub(crate) enum SourceError {
     /// The client's connection broke off.
     Gone,
-    /// Malformed, too large, too slow.
+    /// Malformed, or too large.
     Refused(Refusal),
 }

@@ -1,6 +1,14 @@
-//! HTTP/1.1 of clients' connections.
+//! HTTP/1.1 of clients' connections: one request after the other.
 
+mod connection;
+mod relay;
+mod request;
+mod tunnel;
+mod write;
+
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -8,9 +16,37 @@ use crate::deadline::Watch;
 use crate::observe::Client;
 use crate::worker::Context;
 
+use connection::{Connection, Next};
+use request::After;
+
 /// Serves one connection until it ends. TLS ends before this: `io` carries what it protects.
-pub(crate) async fn serve<S>(_context: Rc<Context>, _io: S, _client: Client, _watch: Watch)
+pub(crate) async fn serve<S>(context: Rc<Context>, io: S, client: Client, watch: Watch)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    poll_fn(|cx| {
+        watch.attach(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let mut connection = Connection::new(context, io);
+    let linger = loop {
+        let after = match connection.next(&watch).await {
+            // What a request needs is only there as long as it lasts: idle connections are small.
+            Next::Request(parsed) => {
+                Box::pin(request::serve(&mut connection, *parsed, &client, &watch)).await
+            }
+            Next::Refused(refusal) => {
+                Box::pin(request::refuse(&mut connection, refusal, &client, &watch)).await
+            }
+            Next::End => break false,
+        };
+        match after {
+            After::Next => {}
+            After::Close => break false,
+            After::Linger => break true,
+            After::Abort => return,
+        }
+    };
+    Box::pin(connection.close(linger, &watch)).await;
 }

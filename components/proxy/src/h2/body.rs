@@ -127,6 +127,10 @@ impl Source for Body {
         }
     }
 
+    fn is_read(&self) -> bool {
+        self.over || self.stream.is_end_stream()
+    }
+
     fn trailers(&self) -> &[u8] {
         &self.trailers
     }

@@ -185,11 +185,12 @@ impl Serving {
         let outgoing = Outgoing {
             request: head,
             forward: &forward,
-            peer: &shared.client.peer,
+            client: &shared.client,
             request_id: &self.id,
+            expects: false,
         };
         let begun = Instant::now();
-        let answer = exchange::begin(&context, &outgoing, &mut self.body, &self.watch).await;
+        let answer = exchange::answered(&context, &outgoing, &mut self.body, &self.watch).await;
         let end = match answer {
             Ok((response, exchange)) => self.pass(response, exchange).await,
             Err(Failure::Gone) => End::Gone,
@@ -215,8 +216,9 @@ impl Serving {
         let Some(mut outlet) = self.open(head, bare) else { return End::Gone };
         let mut pump = Pump { left: length, over: bare };
         let limit = self.context.config.timeouts.write;
-        let body = &mut self.body;
-        let passed = poll_fn(|cx| pump.poll(cx, &mut exchange, body, &mut outlet, limit)).await;
+        let (body, watch) = (&mut self.body, &self.watch);
+        let passed =
+            poll_fn(|cx| pump.poll(cx, &mut exchange, body, watch, &mut outlet, limit)).await;
         self.tally.sent = outlet.sent;
         match passed {
             Ok(()) => End::Served,
@@ -310,11 +312,12 @@ impl Pump {
         cx: &mut std::task::Context<'_>,
         exchange: &mut Exchange,
         body: &mut Body,
+        watch: &Watch,
         outlet: &mut Outlet,
         limit: Duration,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            match exchange.poll_piece(cx, body) {
+            match exchange.poll_piece(cx, body, watch) {
                 Poll::Ready(Ok(Piece::Data)) if self.over => {
                     return Poll::Ready(Err(Broken::Upstream("more body than announced")));
                 }

@@ -1,0 +1,107 @@
+//! From a request to what becomes of it: asks the policy, waits for it, reads bodies for it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use crate::deadline::Watch;
+use crate::exchange::{Failure, Filled, Length, Source};
+use crate::worker::Context;
+use crate::{Decision, Forward, Later, Limits, Peer, Refusal, RequestHead, Response};
+
+/// What becomes of a request, once the policy has said its last word.
+pub(crate) enum Verdict {
+    /// With the body, if the policy had it read.
+    Forward(Box<Forward>, Option<Bytes>),
+    Respond(Response),
+}
+
+/// A policy that never comes to an end is none.
+const MOST_STEPS: usize = 16;
+
+/// Asks the policy until it has decided.
+pub(crate) async fn settle<S: Source>(
+    context: &Context,
+    request: &Arc<RequestHead>,
+    peer: &Peer,
+    source: &mut S,
+    watch: &Watch,
+) -> Result<Verdict, Failure> {
+    let mut decision = context.policy.decide(request, peer);
+    let mut body = None;
+    for _ in 0..MOST_STEPS {
+        decision = match decision {
+            Decision::Forward(forward) => return Ok(Verdict::Forward(forward, body)),
+            Decision::Respond(response) => return Ok(Verdict::Respond(response)),
+            Decision::Later(later) => wait(later, source, watch).await?,
+            Decision::Read { limit, then } => {
+                let bytes = match &body {
+                    Some(bytes) => Bytes::clone(bytes),
+                    None => read(source, limit, watch).await?,
+                };
+                body = Some(bytes.clone());
+                wait(then(bytes), source, watch).await?
+            }
+        };
+    }
+    Err(Failure::Refused(Refusal::BadGateway {
+        upstream: "the gateway".into(),
+        reason: "its policy does not decide",
+    }))
+}
+
+/// Waits for a decision, as long as the client does.
+async fn wait<S: Source>(
+    mut later: Later,
+    source: &mut S,
+    watch: &Watch,
+) -> Result<Decision, Failure> {
+    watch.set(None);
+    poll_fn(|cx| {
+        if watch.aborted() {
+            return Poll::Ready(Err(Failure::Gone));
+        }
+        match later.as_mut().poll(cx) {
+            Poll::Ready(decision) => Poll::Ready(Ok(decision)),
+            Poll::Pending => source.poll_gone(cx).map(|()| Err(Failure::Gone)),
+        }
+    })
+    .await
+}
+
+async fn read<S: Source>(source: &mut S, limit: usize, watch: &Watch) -> Result<Bytes, Failure> {
+    let too_large = || Failure::Refused(Refusal::BodyTooLarge { limit: limit as u64 });
+    if matches!(source.length(), Length::Exact(length) if length > limit as u64) {
+        return Err(too_large());
+    }
+    // Nothing says yet which route this is: its limits are the usual ones.
+    let idle = Limits::default().request_idle;
+    let mut body = Vec::new();
+    watch.set(Some(idle));
+    poll_fn(|cx| source.poll_invite(cx)).await?;
+    loop {
+        let filled = poll_fn(|cx| {
+            if watch.aborted() {
+                return Poll::Ready(Err(Failure::Gone));
+            }
+            if watch.expired() {
+                let seconds = idle.as_secs();
+                return Poll::Ready(Err(Failure::Refused(Refusal::RequestTimeout { seconds })));
+            }
+            source.poll_fill(cx).map_err(Failure::from)
+        });
+        if filled.await? == Filled::End {
+            return Ok(body.into());
+        }
+        watch.set(Some(idle));
+        let data = source.data();
+        if body.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(data);
+        let count = data.len();
+        source.consume(count);
+    }
+}

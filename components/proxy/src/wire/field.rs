@@ -1,0 +1,187 @@
+//! Header lines, as places in the bytes of their head.
+
+use smallvec::SmallVec;
+
+/// One header: where its name and value stand, and which it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    name_at: u32,
+    value_at: u32,
+    value_len: u32,
+    name_len: u16,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) type Fields = SmallVec<[Field; 16]>;
+
+/// The headers that the engine itself has to do with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other,
+    Connection,
+    KeepAlive,
+    ProxyConnection,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    TransferEncoding,
+    Te,
+    Trailer,
+    Upgrade,
+    Http2Settings,
+    ContentLength,
+    Host,
+    Expect,
+    Cookie,
+    XForwardedFor,
+    XForwardedProto,
+    XForwardedHost,
+    XForwardedPort,
+    Forwarded,
+    XRealIp,
+    XRequestId,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    pub(crate) fn of(name: &[u8]) -> Kind {
+        let candidates: &[(&str, Kind)] = match name.len() {
+            2 => &[("te", Kind::Te)],
+            4 => &[("host", Kind::Host)],
+            6 => &[("cookie", Kind::Cookie), ("expect", Kind::Expect)],
+            7 => &[("upgrade", Kind::Upgrade), ("trailer", Kind::Trailer)],
+            9 => &[("x-real-ip", Kind::XRealIp), ("forwarded", Kind::Forwarded)],
+            10 => &[("connection", Kind::Connection), ("keep-alive", Kind::KeepAlive)],
+            12 => &[("x-request-id", Kind::XRequestId)],
+            14 => {
+                &[("content-length", Kind::ContentLength), ("http2-settings", Kind::Http2Settings)]
+            }
+            15 => &[("x-forwarded-for", Kind::XForwardedFor)],
+            16 => &[
+                ("x-forwarded-host", Kind::XForwardedHost),
+                ("x-forwarded-port", Kind::XForwardedPort),
+                ("proxy-connection", Kind::ProxyConnection),
+            ],
+            17 => &[
+                ("transfer-encoding", Kind::TransferEncoding),
+                ("x-forwarded-proto", Kind::XForwardedProto),
+            ],
+            18 => &[("proxy-authenticate", Kind::ProxyAuthenticate)],
+            19 => &[("proxy-authorization", Kind::ProxyAuthorization)],
+            _ => &[],
+        };
+        let same = |(known, _): &&(&str, Kind)| known.as_bytes().eq_ignore_ascii_case(name);
+        candidates.iter().find(same).map_or(Kind::Other, |(_, kind)| *kind)
+    }
+
+    /// Whether a header is about one connection only, and never goes on.
+    pub(crate) fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Kind::Connection
+                | Kind::KeepAlive
+                | Kind::ProxyConnection
+                | Kind::ProxyAuthenticate
+                | Kind::ProxyAuthorization
+                | Kind::TransferEncoding
+                | Kind::Te
+                | Kind::Trailer
+                | Kind::Upgrade
+                | Kind::Http2Settings
+        )
+    }
+}
+
+// === impl Field ===
+
+impl Field {
+    /// `name` and `value` stand in a text that begins at the address `base`.
+    pub(crate) fn within(base: usize, name: &[u8], value: &[u8]) -> Field {
+        Field::at(
+            (name.as_ptr() as usize).wrapping_sub(base),
+            name,
+            (value.as_ptr() as usize).wrapping_sub(base),
+            value.len(),
+        )
+    }
+
+    /// Heads are limited to far less than what the numbers hold.
+    pub(crate) fn at(name_at: usize, name: &[u8], value_at: usize, value_len: usize) -> Field {
+        Field {
+            name_at: name_at as u32,
+            value_at: value_at as u32,
+            value_len: value_len as u32,
+            name_len: name.len() as u16,
+            kind: Kind::of(name),
+        }
+    }
+
+    pub(crate) fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = self.name_at as usize;
+        bytes.get(start..start + usize::from(self.name_len)).unwrap_or_default()
+    }
+
+    pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = self.value_at as usize;
+        bytes.get(start..start + self.value_len as usize).unwrap_or_default()
+    }
+
+    /// Moves with a text from which `count` bytes at the front were left out.
+    pub(crate) fn shifted(mut self, count: usize) -> Field {
+        self.name_at = self.name_at.wrapping_sub(count as u32);
+        self.value_at = self.value_at.wrapping_sub(count as u32);
+        self
+    }
+}
+
+/// What `Connection` headers say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+    /// Names of headers that must not go on stand there too.
+    pub(crate) names: bool,
+}
+
+// === impl ConnectionOptions ===
+
+impl ConnectionOptions {
+    pub(crate) fn add(&mut self, value: &[u8]) {
+        for option in super::elements(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if !option.eq_ignore_ascii_case(b"te") {
+                self.names = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_known_in_any_case() {
+        assert_eq!(Kind::of(b"Transfer-Encoding"), Kind::TransferEncoding);
+        assert_eq!(Kind::of(b"TE"), Kind::Te);
+        assert_eq!(Kind::of(b"x-FORWARDED-for"), Kind::XForwardedFor);
+        assert_eq!(Kind::of(b"x-forwarded-fox"), Kind::Other);
+        assert_eq!(Kind::of(b""), Kind::Other);
+    }
+
+    #[test]
+    fn options_are_told_from_names() {
+        let mut options = ConnectionOptions::default();
+        options.add(b"Keep-Alive,, Upgrade ,");
+        assert!(options.keep_alive && options.upgrade && !options.close && !options.names);
+        options.add(b"close");
+        options.add(b"x-mine");
+        assert!(options.close && options.names);
+    }
+}
