@@ -4,6 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::throttle::Limits;
+
 /// Configuration of the service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -33,6 +37,10 @@ pub struct Config {
     pub key_publish_ahead: Duration,
     /// A superuser with a key that the installation brings: uid and public key (PEM).
     pub superuser_service_account: Option<(String, String)>,
+    /// How failed logins slow each other down.
+    pub login_limits: Limits,
+    /// What `uiconfig` answers besides the cluster's facts.
+    pub ui_configuration: serde_json::Value,
     /// How often a follower of the policy hears that nothing changed.
     pub heartbeat: Duration,
 }
@@ -53,7 +61,32 @@ impl Config {
             key_rotation: Some(Duration::from_secs(90 * 86_400)),
             key_publish_ahead: Duration::from_secs(300),
             superuser_service_account: None,
+            login_limits: Limits::default(),
+            ui_configuration: ui_configuration(),
             heartbeat: Duration::from_secs(5),
         }
     }
+}
+
+/// As the original installs it where nothing is configured.
+fn ui_configuration() -> serde_json::Value {
+    json!({
+        "plugins": {
+            "banner": {
+                "enabled": false,
+                "backgroundColor": "#1E232F",
+                "foregroundColor": "#FFFFFF",
+                "headerTitle": null,
+                "headerContent": null,
+                "footerContent": null,
+                "imagePath": null,
+                "dismissible": null,
+            },
+            "branding": { "enabled": false },
+            "external-links": { "enabled": false },
+            "authentication": { "enabled": true },
+            "oauth": { "enabled": false },
+            "mesos": { "logging-strategy": "logrotate" },
+        },
+    })
 }

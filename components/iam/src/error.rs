@@ -11,6 +11,8 @@ pub struct ApiError {
     pub description: String,
     /// `ERR_…`; some errors of the original have none.
     pub code: Option<&'static str>,
+    /// Seconds after which it may go better.
+    pub retry_after: Option<u64>,
 }
 
 // === impl ApiError ===
@@ -22,7 +24,7 @@ impl ApiError {
         code: Option<&'static str>,
         description: String,
     ) -> ApiError {
-        ApiError { status, title: title.to_owned(), description, code }
+        ApiError { status, title: title.to_owned(), description, code, retry_after: None }
     }
 
     /// `400` with a code.
@@ -34,6 +36,33 @@ impl ApiError {
     /// `400` without a code: the request itself makes no sense.
     pub fn malformed(description: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, "Bad Request", None, description.into())
+    }
+
+    /// `400` of a login without a code.
+    pub fn bad_plain(description: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, "400 Bad Request", None, description.into())
+    }
+
+    /// `406`.
+    pub fn not_acceptable() -> ApiError {
+        let text = "The user agent must support application/json responses.".to_owned();
+        ApiError::new(StatusCode::NOT_ACCEPTABLE, "Media type not acceptable", None, text)
+    }
+
+    /// `415`.
+    pub fn unsupported_media_type(description: impl Into<String>) -> ApiError {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        ApiError::new(status, "Unsupported media type", None, description.into())
+    }
+
+    /// `429`: too many logins failed.
+    pub fn too_many_logins(wait: std::time::Duration) -> ApiError {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let text = "Too many failed logins; try again later.".to_owned();
+        let code = Some("ERR_TOO_MANY_LOGINS");
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let retry_after = Some(seconds.max(1));
+        ApiError { retry_after, ..ApiError::new(status, "429 Too Many Requests", code, text) }
     }
 
     /// `409`.
@@ -101,7 +130,8 @@ impl ApiError {
     /// `503`.
     pub fn unavailable(description: impl Into<String>) -> ApiError {
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        ApiError::new(status, "503 Service Unavailable", None, description.into())
+        let error = ApiError::new(status, "503 Service Unavailable", None, description.into());
+        ApiError { retry_after: Some(1), ..error }
     }
 
     /// `500`; what went wrong is for the log, not for the client.

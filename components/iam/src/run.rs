@@ -5,10 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cluster_state::{ClusterState, StateError};
+use http_kit::ServeConfig;
+use identity::SigningKey;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::Config;
+use crate::audit::Audit;
+use crate::bootstrap::{ADMIN, Bootstrap, BootstrapError, Places};
+use crate::clock::Clock;
+use crate::feed::Feed;
+use crate::http::Api;
+use crate::keys::{Keys, KeysError};
+use crate::service::Iam;
+use crate::store::{Store, StoreError};
+use crate::{ApiError, Config};
+
+/// The largest head of a request: a token has 8 KiB at most.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// An identity service that runs until its token is cancelled.
 #[derive(Debug)]
@@ -39,8 +53,14 @@ pub enum IamError {
     Stored { key: String, reason: String },
     #[error("cannot use {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
+    #[error("the keys cannot be used")]
+    Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the first accounts cannot be made")]
+    Bootstrap(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the configuration is not usable: {0}")]
     Config(String),
+    #[error("the service refused its own change: {0}")]
+    Refused(#[from] ApiError),
     #[error("a part of the service stopped unexpectedly")]
     Crashed,
 }
@@ -51,6 +71,112 @@ pub async fn start(
     state: Arc<dyn ClusterState>,
     shutdown: CancellationToken,
 ) -> Result<Running, IamError> {
-    let _ = (state, shutdown);
-    Err(IamError::Config(format!("cannot serve {} yet", config.data_dir.display())))
+    let clock = Clock::system();
+    let wanted = SocketAddr::new(config.ip, config.port);
+    let listen = |source| IamError::Listen { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    // However it ends, all of it ends.
+    let shutdown = shutdown.child_token();
+    let guard = shutdown.clone().drop_guard();
+    let keys = Keys::open(&config, &state, clock.clone()).await?;
+    let audit = Audit::open(&config.data_dir, config.audit_file_bytes)
+        .map_err(|source| IamError::File { path: config.data_dir.clone(), source })?;
+    let feed = Feed::new(shutdown.clone());
+    let (store, watch) = Store::open(Arc::clone(&state), Arc::clone(&feed)).await?;
+    let first = Bootstrap {
+        store: &store,
+        cluster: &state,
+        node_key: &keys.node_key,
+        passwords: &keys.passwords,
+        data_dir: &config.data_dir,
+        address,
+        superuser_account: config.superuser_service_account.as_ref(),
+    };
+    let Places { admin_password_file, service_accounts } = first.run().await?;
+    tracing::info!(fingerprint = keys.authority.fingerprint(), "the cluster's authority");
+    let ca_file = config.data_dir.join("ca.crt");
+    let nobody = SigningKey::generate_es256().and_then(|key| SigningKey::es256(&key));
+    let nobody = nobody.map_err(|error| IamError::Keys(Box::new(error)))?;
+    feed.set_keys(keys.keyring.ring().key_set().to_json());
+    let iam = Arc::new(Iam::new(
+        config,
+        Arc::clone(&store),
+        Arc::clone(&feed),
+        Arc::new(audit),
+        keys,
+        clock,
+        nobody.public().clone(),
+    ));
+    let _ = guard.disarm();
+    let join = tokio::spawn(serve(iam, listener, watch, shutdown));
+    Ok(Running {
+        address,
+        admin_uid: ADMIN.to_owned(),
+        admin_password_file,
+        ca_file,
+        service_accounts,
+        join,
+    })
+}
+
+async fn serve(
+    iam: Arc<Iam>,
+    listener: TcpListener,
+    watch: cluster_state::Watch,
+    shutdown: CancellationToken,
+) -> Result<(), IamError> {
+    let (store, feed) = (Arc::clone(&iam.store), Arc::clone(&iam.feed));
+    let keyring = Arc::clone(&iam.keys.keyring);
+    let token = shutdown.clone();
+    let follow = tokio::spawn(async move { store.follow(watch, token).await });
+    let beating = Arc::clone(&feed);
+    let every = iam.config.heartbeat;
+    let beat = tokio::spawn(async move { beating.beat(every).await });
+    let keep = tokio::spawn(Arc::clone(&keyring).keep(shutdown.clone()));
+    let token = shutdown.clone();
+    let publish = tokio::spawn(async move {
+        let mut rings = keyring.subscribe();
+        loop {
+            let keys = rings.borrow_and_update().key_set().to_json();
+            feed.set_keys(keys);
+            tokio::select! {
+                changed = rings.changed() => if changed.is_err() { return },
+                () = token.cancelled() => return,
+            }
+        }
+    });
+    let config = ServeConfig { max_head_bytes: MAX_HEAD, ..ServeConfig::default() };
+    http_kit::serve(listener, Arc::new(Api::new(iam)), config, shutdown.clone()).await;
+    shutdown.cancel();
+    let (follow, beat, keep, publish) = tokio::join!(follow, beat, keep, publish);
+    follow.and(beat).and(keep).and(publish).map_err(|_| IamError::Crashed)
+}
+
+impl From<StoreError> for IamError {
+    fn from(error: StoreError) -> IamError {
+        match error {
+            StoreError::State(error) => IamError::State(error),
+            StoreError::Record(error) => IamError::Stored { key: error.key, reason: error.reason },
+            StoreError::Refused(error) => IamError::Refused(error),
+            StoreError::Contended => {
+                IamError::Config("other instances changed the state all the time".to_owned())
+            }
+        }
+    }
+}
+
+impl From<KeysError> for IamError {
+    fn from(error: KeysError) -> IamError {
+        IamError::Keys(Box::new(error))
+    }
+}
+
+impl From<BootstrapError> for IamError {
+    fn from(error: BootstrapError) -> IamError {
+        match error {
+            BootstrapError::Store(error) => error.into(),
+            error => IamError::Bootstrap(Box::new(error)),
+        }
+    }
 }

@@ -63,7 +63,8 @@ pub enum Turn {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     user: Key,
-    source: Key,
+    /// `None` where guesses from one address do not add up.
+    source: Option<Key>,
     pair: Key,
 }
 
@@ -99,15 +100,27 @@ impl Attempt {
     /// Addresses of one network of IPv6 are one source: whoever has one has them all.
     pub fn new(uid: &str, source: IpAddr) -> Attempt {
         let uid: String = uid.chars().take(96).collect();
-        let source = match source.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        };
+        let source = network(source);
         Attempt {
             user: Key::User(uid.clone()),
-            source: Key::Source(source),
+            source: Some(Key::Source(source)),
             pair: Key::Pair(uid, source),
         }
+    }
+
+    /// Of a service. Signatures are not guessed; what is slowed down is an account that fails
+    /// over and over, and nobody else on its machine.
+    pub fn of_service(uid: &str, source: IpAddr) -> Attempt {
+        let uid = uid.chars().take(96).collect::<String>() + " (service)";
+        let pair = Key::Pair(uid, network(source));
+        Attempt { user: pair.clone(), source: None, pair }
+    }
+}
+
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -121,15 +134,16 @@ impl Throttle {
     /// Begins an attempt at `now`, the time since some beginning. One that may go on counts as
     /// failed until [`Throttle::succeeded`] or [`Throttle::undone`] says otherwise.
     pub fn begin(&mut self, attempt: &Attempt, now: Duration) -> Turn {
-        let keys = [self.own(attempt, now), &attempt.source];
-        let free_at = keys.map(|key| self.count(key, now).free_at);
-        let wait = free_at.into_iter().max().unwrap_or_default().saturating_sub(now);
+        let keys = || std::iter::once(self.own(attempt, now)).chain(&attempt.source);
+        let free_at = keys().map(|key| self.count(key, now).free_at).max();
+        let keys: Vec<Key> = keys().cloned().collect();
+        let wait = free_at.unwrap_or_default().saturating_sub(now);
         if wait > self.limits.patience {
             return Turn::Refused(wait);
         }
         // What has to wait begins when the wait is over, so that those behind it wait longer.
         let begins = now + wait;
-        for key in keys {
+        for key in &keys {
             let mut count = self.count(key, now);
             count.failures = count.failures.saturating_add(1);
             count.last = begins;
@@ -143,7 +157,9 @@ impl Throttle {
     /// so that a right password of one does not buy guesses at others.
     pub fn succeeded(&mut self, attempt: &Attempt, now: Duration) {
         self.counts.remove(&attempt.user);
-        self.take_back(&attempt.source, now);
+        if let Some(source) = &attempt.source {
+            self.take_back(source, now);
+        }
         let known = Count { known: Some(now), last: now, ..Count::default() };
         self.set(&attempt.pair, known, now);
     }
@@ -151,7 +167,9 @@ impl Throttle {
     /// The attempt was not judged at all.
     pub fn undone(&mut self, attempt: &Attempt, now: Duration) {
         self.take_back(self.own(attempt, now), now);
-        self.take_back(&attempt.source, now);
+        if let Some(source) = &attempt.source {
+            self.take_back(source, now);
+        }
     }
 
     /// How much is remembered.
@@ -223,7 +241,7 @@ impl Throttle {
         let mut weights: Vec<_> = self
             .counts
             .iter()
-            .map(|(key, count)| ((count.failures, count.last, key.clone())))
+            .map(|(key, count)| (count.failures, count.last, key.clone()))
             .collect();
         weights.sort_unstable();
         let leaving = too_many.max(self.limits.entries / 10);

@@ -15,6 +15,7 @@ mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -64,6 +65,7 @@ pub struct Audit {
     /// `None` only while being dropped: closing the inbox ends the thread.
     inbox: Option<mpsc::Sender<Line>>,
     writer: Option<JoinHandle<()>>,
+    failing: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -81,8 +83,15 @@ impl Audit {
         let file = LogFile::open(folder, file_bytes)?;
         let (inbox, lines) = mpsc::channel(INBOX);
         let thread = std::thread::Builder::new().name("audit".to_owned());
-        let writer = thread.spawn(move || run(file, lines))?;
-        Ok(Audit { inbox: Some(inbox), writer: Some(writer) })
+        let failing = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&failing);
+        let writer = thread.spawn(move || run(file, lines, &flag))?;
+        Ok(Audit { inbox: Some(inbox), writer: Some(writer), failing })
+    }
+
+    /// Whether the last event could not be written.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
     }
 
     /// Writes an event that happened at `since_epoch`; when this returns, it is on disk.
@@ -110,7 +119,7 @@ impl Drop for Audit {
 }
 
 /// Writes whatever waits, flushes once, and tells everybody.
-fn run(mut file: LogFile, mut lines: mpsc::Receiver<Line>) {
+fn run(mut file: LogFile, mut lines: mpsc::Receiver<Line>, failing: &AtomicBool) {
     while let Some(first) = lines.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -121,6 +130,7 @@ fn run(mut file: LogFile, mut lines: mpsc::Receiver<Line>) {
         let (contents, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|line| (line.content, line.written)).unzip();
         let written = file.append(contents);
+        failing.store(written.is_err(), Ordering::Release);
         if let Err(error) = &written {
             tracing::error!(%error, "the audit log cannot be written");
         }
@@ -186,9 +196,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 pub(crate) fn since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
-
-/// Shared by all requests.
-pub(crate) type Shared = Arc<Audit>;
 
 #[cfg(test)]
 mod tests;

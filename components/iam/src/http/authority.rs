@@ -1,0 +1,80 @@
+//! The cluster's certificate authority and the keys that tokens are signed with.
+
+use http::{HeaderValue, StatusCode};
+use http_kit::{Response, respond};
+use serde_json::json;
+
+use super::call::Call;
+use super::route::Route;
+use super::{Answer, render};
+use crate::ApiError;
+use crate::audit::Event;
+use crate::ca::api;
+use crate::service::{Caller, Iam, event};
+use crate::signing::SigningError;
+
+/// The authority's own certificate, for everybody.
+pub(super) fn certificate(iam: &Iam) -> Response {
+    render::text("application/x-x509-ca-cert", iam.keys.authority.pem().to_owned())
+}
+
+/// cfssl's calls, in its forms.
+pub(super) async fn answer(
+    iam: &Iam,
+    call: &Call,
+    caller: &Caller,
+    route: &Route,
+    body: &[u8],
+) -> Response {
+    let authority = &iam.keys.authority;
+    let answer = match route {
+        Route::CaSign => api::sign(authority, body),
+        _ => api::info(authority, body),
+    };
+    if let Some(issued) = &answer.issued {
+        let (serial, profile) = (&issued.serial, issued.profile.name());
+        let hosts = issued.hosts.join(", ");
+        let object = format!("{profile} certificate {serial} for {}: {hosts}", issued.common_name);
+        let signed =
+            Event { object, result: "allow", ..event(call, "certificate-sign", &caller.uid) };
+        if let Err(error) = iam.record(signed).await {
+            return render::error(&error);
+        }
+    }
+    let kind = HeaderValue::from_static("application/json");
+    respond::with_body(answer.status, kind, format!("{}\n", answer.body))
+}
+
+/// A new signing key; it signs once everybody had the time to learn of it.
+pub(super) async fn rotate(iam: &Iam, call: &Call, caller: &Caller) -> Answer {
+    let rotated = iam.keys.keyring.rotate().await.map_err(failed)?;
+    let object = format!("key {}", rotated.kid);
+    let made = Event { object, result: "allow", ..event(call, "signing-key-create", &caller.uid) };
+    iam.record(made).await?;
+    let body = json!({ "kid": rotated.kid, "signs_from": rotated.signs_from });
+    let mut response = render::ok(&body);
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// A key is out, at once, with all tokens it signed.
+pub(super) async fn revoke(iam: &Iam, call: &Call, caller: &Caller, kid: &str) -> Answer {
+    iam.keys.keyring.revoke(kid).await.map_err(failed)?;
+    let object = format!("key {kid}");
+    let gone = Event { object, result: "allow", ..event(call, "signing-key-revoke", &caller.uid) };
+    iam.record(gone).await?;
+    Ok(render::no_content())
+}
+
+fn failed(error: SigningError) -> ApiError {
+    match error {
+        SigningError::UnknownKey | SigningError::TooMany => {
+            ApiError::invalid_data(error.to_string())
+        }
+        SigningError::Contention => ApiError::unavailable(error.to_string()),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "signing keys");
+            ApiError::internal()
+        }
+    }
+}

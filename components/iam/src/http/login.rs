@@ -1,0 +1,292 @@
+//! `/auth`: logging in and out.
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
+use http_kit::{Response, respond};
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::schema::{Fields, LOGIN};
+use super::users::unhashed;
+use super::{Answer, cookies, render};
+use crate::ApiError;
+use crate::audit::Event;
+use crate::model::{Command, PasswordHash, User};
+use crate::password::Stored;
+use crate::service::{Iam, event};
+use crate::throttle::{Attempt, Turn};
+
+/// What a login came with.
+struct Login {
+    uid: Option<String>,
+    secret: Secret,
+    exp: Option<i64>,
+}
+
+enum Secret {
+    Password(String),
+    Token(String),
+}
+
+// === impl Login ===
+
+impl Login {
+    fn read(mut fields: Fields) -> Result<Login, ApiError> {
+        let uid = fields.take("uid");
+        let exp = fields.whole("exp");
+        let secret = match (fields.take("password"), fields.take("token")) {
+            (Some(password), None) => Secret::Password(password),
+            (None, Some(token)) => Secret::Token(token),
+            _ => {
+                let text =
+                    "Exactly one of `token` and `password` must be provided in the request body";
+                return Err(ApiError::bad_plain(text));
+            }
+        };
+        if let (Secret::Password(_), None) = (&secret, &uid) {
+            return Err(ApiError::bad_plain("`uid` missing in the request body"));
+        }
+        let empty = matches!(&secret, Secret::Password(password) if password.is_empty());
+        if empty || uid.as_deref() == Some("") {
+            let text = "`uid` and `password` must not be empty strings";
+            return Err(ApiError::bad_plain(text));
+        }
+        Ok(Login { uid, secret, exp })
+    }
+}
+
+/// Exchanges a password, a service's token or one of another provider for a token.
+pub(super) async fn post(iam: &Iam, call: &Call, body: Option<Value>) -> Answer {
+    let login = Login::read(LOGIN.read(body)?)?;
+    match (login.uid, login.secret) {
+        (Some(uid), Secret::Password(password)) => with_password(iam, call, &uid, password).await,
+        (Some(uid), Secret::Token(token)) => {
+            with_service_token(iam, call, &uid, &token, login.exp).await
+        }
+        (None, _) => {
+            let text = "ID Token login failed: no provider is configured";
+            denied(iam, call, "login-oidc", "", text).await?;
+            Err(ApiError::unauthorized(text))
+        }
+    }
+}
+
+async fn with_password(iam: &Iam, call: &Call, uid: &str, password: String) -> Answer {
+    let attempt = Attempt::new(uid, call.client);
+    turn(iam, call, "login-password", uid, &attempt).await?;
+    // Whoever is unknown, or may not log in this way, takes as long.
+    let user = iam.state().user(uid).ok().filter(|user| user.active && !user.is_remote()).cloned();
+    let stored = user.as_deref().and_then(stored);
+    let verified = match iam.keys.passwords.verify(stored, password.clone()).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            iam.throttle().undone(&attempt, iam.now());
+            return Err(unhashed(error));
+        }
+    };
+    let Some(user) = user.filter(|_| verified.ok) else {
+        denied(iam, call, "login-password", uid, "wrong uid or password").await?;
+        return Err(ApiError::invalid_credentials());
+    };
+    iam.throttle().succeeded(&attempt, iam.now());
+    let response = granted(iam, call, "login-password", &user, None).await?;
+    if verified.rehash {
+        rehash(iam, &user, password).await;
+    }
+    Ok(response)
+}
+
+/// A login works also where the better hash cannot be kept.
+async fn rehash(iam: &Iam, user: &User, password: String) {
+    let Some(from) = user.password.clone() else { return };
+    let Ok(to) = iam.keys.passwords.hash(password).await else { return };
+    let to = PasswordHash(to.as_str().to_owned());
+    let command = Command::Rehash { uid: user.uid.clone(), from, to };
+    if let Err(error) = iam.store.run(&command).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "an old hash of a password stays");
+    }
+}
+
+async fn with_service_token(
+    iam: &Iam,
+    call: &Call,
+    uid: &str,
+    token: &str,
+    exp: Option<i64>,
+) -> Answer {
+    let attempt = Attempt::of_service(uid, call.client);
+    turn(iam, call, "login-service", uid, &attempt).await?;
+    let user = iam.state().user(uid).ok().filter(|user| user.active).cloned();
+    let pem = user.as_ref().and_then(|user| user.public_key.as_deref());
+    let key = pem.and_then(|pem| identity::PublicKey::from_pem(pem).ok());
+    let (key, known) = match &key {
+        Some(key) => (key, true),
+        None => (&iam.nobody, false),
+    };
+    let verified = identity::verify_service_login(token, uid, key, iam.clock.now());
+    let reason = match (&verified, known) {
+        (Err(error), true) => format!("the login token is refused: {error}"),
+        _ => "no such service account".to_owned(),
+    };
+    let Some(user) = user.filter(|_| known && verified.is_ok()) else {
+        denied(iam, call, "login-service", uid, &reason).await?;
+        return Err(ApiError::invalid_credentials());
+    };
+    iam.throttle().succeeded(&attempt, iam.now());
+    granted(iam, call, "login-service", &user, exp).await
+}
+
+/// Whether somebody who is logged in knows their password.
+pub(super) async fn confirm(
+    iam: &Iam,
+    call: &Call,
+    user: &User,
+    password: Option<String>,
+) -> Result<(), ApiError> {
+    let Some(password) = password else {
+        let text = "`old_password` must be provided to change one's own password";
+        return Err(ApiError::invalid_data(text));
+    };
+    let attempt = Attempt::new(&user.uid, call.client);
+    turn(iam, call, "password-confirm", &user.uid, &attempt).await?;
+    match iam.keys.passwords.verify(stored(user), password).await {
+        Ok(verified) if verified.ok => {
+            iam.throttle().succeeded(&attempt, iam.now());
+            Ok(())
+        }
+        Ok(_) => {
+            denied(iam, call, "password-confirm", &user.uid, "wrong password").await?;
+            let code = Some("ERR_INVALID_CREDENTIALS");
+            Err(ApiError { code, ..ApiError::forbidden("`old_password` is not right") })
+        }
+        Err(error) => {
+            iam.throttle().undone(&attempt, iam.now());
+            Err(unhashed(error))
+        }
+    }
+}
+
+/// Waits for an attempt's turn, or refuses it.
+async fn turn(
+    iam: &Iam,
+    call: &Call,
+    name: &'static str,
+    uid: &str,
+    attempt: &Attempt,
+) -> Result<(), ApiError> {
+    let turn = iam.throttle().begin(attempt, iam.now());
+    let wait = match turn {
+        Turn::After(wait) if wait.is_zero() => return Ok(()),
+        Turn::After(wait) => wait,
+        Turn::Refused(wait) => {
+            denied(iam, call, name, uid, "too many failed logins").await?;
+            return Err(ApiError::too_many_logins(wait));
+        }
+    };
+    let Ok(_held) = iam.held.try_acquire() else {
+        iam.throttle().undone(attempt, iam.now());
+        denied(iam, call, name, uid, "too many failed logins").await?;
+        return Err(ApiError::too_many_logins(wait));
+    };
+    tokio::time::sleep(wait).await;
+    Ok(())
+}
+
+/// The token, the cookies, and the line in the audit log.
+pub(super) async fn granted(
+    iam: &Iam,
+    call: &Call,
+    name: &'static str,
+    user: &User,
+    exp: Option<i64>,
+) -> Answer {
+    let issued = iam.keys.keyring.issue(&user.uid, user.generation, exp);
+    let token = issued.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a token was not signed");
+        ApiError::internal()
+    })?;
+    iam.record(Event { result: "allow", ..event(call, name, &user.uid) }).await?;
+    let mut response = render::ok(&json!({ "token": token }));
+    let cookies = cookies::Login {
+        token: &token,
+        uid: &user.uid,
+        description: &user.description,
+        is_remote: user.is_remote(),
+        tls: call.tls,
+        lifetime: iam.config.token_lifetime,
+        info_lifetime: iam.config.info_cookie_lifetime,
+    };
+    cookies::set(response.headers_mut(), &cookies);
+    no_store(&mut response);
+    Ok(response)
+}
+
+async fn denied(
+    iam: &Iam,
+    call: &Call,
+    name: &'static str,
+    uid: &str,
+    reason: &str,
+) -> Result<(), ApiError> {
+    let reason = reason.to_owned();
+    iam.record(Event { result: "deny", reason, ..event(call, name, &shown(uid)) }).await
+}
+
+/// What somebody typed as a name may be a password: what cannot be a name is not written down.
+fn shown(uid: &str) -> String {
+    match crate::model::check_uid(uid) {
+        Ok(()) => uid.to_owned(),
+        Err(_) => "(not a uid)".to_owned(),
+    }
+}
+
+fn stored(user: &User) -> Option<Stored> {
+    user.password.as_ref().and_then(|hash| Stored::parse(&hash.0).ok())
+}
+
+/// Begins a login with another provider.
+pub(super) fn start_flow(_iam: &Iam, call: &Call) -> Answer {
+    let requested = call.params.get("oidc-provider").or_else(|| call.params.get("saml-provider"));
+    let Some(id) = requested else {
+        let text = "Expected query parameter `oidc-provider` or `saml-provider`.";
+        return Err(ApiError::missing_query(text));
+    };
+    let message = format!("The login provider with ID '{id}' is not known");
+    if !call.is_browser() {
+        return Err(ApiError::bad("ERR_UNKNOWN_PROVIDER_ID", message));
+    }
+    let mut response = respond::status(StatusCode::SEE_OTHER);
+    let location = format!("/?iam-error={}", http_kit::query::encode(&message));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub(super) fn logout() -> Response {
+    let mut response = respond::ok();
+    cookies::clear(response.headers_mut());
+    no_store(&mut response);
+    response
+}
+
+/// How one can log in.
+pub(super) fn providers() -> Response {
+    let local = |kind: &str, method: &str| {
+        json!({
+            "authentication-type": kind,
+            "description": "Default DC/OS login provider",
+            "client-method": method,
+            "config": { "start_flow_url": "/acs/api/v1/auth/login" },
+        })
+    };
+    render::ok(&json!({
+        "dcos-users": local("dcos-uid-password", "dcos-usercredential-post-receive-authtoken"),
+        "dcos-services":
+            local("dcos-uid-servicekey", "dcos-servicecredential-post-receive-authtoken"),
+    }))
+}
+
+fn no_store(response: &mut Response) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,49 @@
+//! What pages and other components ask.
+
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http_kit::Response;
+use identity::{Action, wire};
+use serde_json::json;
+
+use super::call::Call;
+use super::{Answer, render};
+use crate::ApiError;
+use crate::service::Iam;
+
+const OPENAPI: &str = include_str!("openapi.yaml");
+
+/// What the login page needs to know.
+pub(super) fn ui_config(iam: &Iam) -> Response {
+    let people = iam.state().users().any(|user| !user.is_service());
+    render::ok(&json!({
+        "uiConfiguration": iam.config.ui_configuration,
+        "clusterConfiguration": { "firstUser": !people, "id": iam.config.cluster_id },
+    }))
+}
+
+/// A description of this API.
+pub(super) fn openapi() -> Response {
+    render::text("application/yaml", OPENAPI)
+}
+
+/// Everything that judges need, and every change of it, until somebody leaves.
+pub(super) fn policy(iam: &Iam) -> Answer {
+    let body = iam.feed.follow();
+    let body = body.ok_or_else(|| ApiError::unavailable("Too many follow the policy."))?;
+    let mut response = render::text(wire::CONTENT_TYPE, body);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Whether somebody may do something.
+pub(super) fn policy_query(iam: &Iam, call: &Call) -> Answer {
+    let params = ["rid", "uid", "action"].map(|name| call.params.get(name));
+    let [Some(rid), Some(uid), Some(action)] = params else {
+        let text = "Expected query parameters `rid`, `uid` and `action`.";
+        return Err(ApiError::missing_query(text));
+    };
+    let action = Action::from_name(action);
+    let policy = &iam.feed.snapshot().policy;
+    let allowed = action.is_some_and(|action| policy.allows(uid, rid, action));
+    Ok(render::ok(&json!({ "allowed": allowed })))
+}

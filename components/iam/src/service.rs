@@ -1,0 +1,130 @@
+//! Everything that a request may need, and what all changes have in common.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use identity::PublicKey;
+use tokio::sync::Semaphore;
+
+use crate::audit::{Audit, Event, since_epoch};
+use crate::clock::Clock;
+use crate::feed::Feed;
+use crate::http::call::Call;
+use crate::keys::Keys;
+use crate::model::{Command, State};
+use crate::store::{Store, StoreError};
+use crate::throttle::Throttle;
+use crate::{ApiError, Config};
+
+/// Logins that wait for their turn at once; more are refused.
+const HELD_LOGINS: usize = 256;
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Iam {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<Store>,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    /// What logins of accounts that do not exist are verified with.
+    pub(crate) nobody: PublicKey,
+    pub(crate) held: Semaphore,
+    throttle: Mutex<Throttle>,
+    began: Instant,
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) uid: String,
+    pub(crate) superuser: bool,
+}
+
+// === impl Iam ===
+
+impl Iam {
+    pub(crate) fn new(
+        config: Config,
+        store: Arc<Store>,
+        feed: Arc<Feed>,
+        audit: Arc<Audit>,
+        keys: Keys,
+        clock: Clock,
+        nobody: PublicKey,
+    ) -> Iam {
+        let throttle = Mutex::new(Throttle::new(config.login_limits.clone()));
+        let held = Semaphore::new(HELD_LOGINS);
+        let began = Instant::now();
+        Iam { config, store, feed, audit, keys, clock, nobody, held, throttle, began }
+    }
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.store.state()
+    }
+
+    /// The time that failed logins are counted by.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(crate) fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a change on somebody's behalf. It is written, and in the audit log, when this
+    /// returns.
+    pub(crate) async fn change(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        command: &Command,
+    ) -> Result<(), ApiError> {
+        // A change that could not be told is not made.
+        if self.audit.is_failing() {
+            self.record(event(call, "audit-recovered", &caller.uid)).await?;
+        }
+        let happened = Event {
+            object: command.object(),
+            result: "allow",
+            ..event(call, command.name(), &caller.uid)
+        };
+        match self.store.run_as(command, caller.superuser).await {
+            Ok(_) => self.record(happened).await,
+            Err(StoreError::Refused(refusal)) => {
+                if refusal.status == http::StatusCode::FORBIDDEN {
+                    let reason = refusal.description.clone();
+                    self.record(Event { result: "deny", reason, ..happened }).await?;
+                }
+                Err(refusal)
+            }
+            Err(StoreError::Contended) => {
+                Err(ApiError::unavailable("The state changes too fast; try again."))
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a change failed");
+                let reason = "the state could not be written".to_owned();
+                self.record(Event { result: "unknown", reason, ..happened }).await?;
+                Err(ApiError::internal())
+            }
+        }
+    }
+
+    /// Writes an event; without it nothing is answered as done.
+    pub(crate) async fn record(&self, event: Event) -> Result<(), ApiError> {
+        let written = self.audit.record(event, since_epoch()).await;
+        written.map_err(|_| ApiError::unavailable("The audit log cannot be written."))
+    }
+}
+
+/// An event of a request.
+pub(crate) fn event(call: &Call, name: &'static str, uid: &str) -> Event {
+    Event {
+        event: name,
+        uid: uid.to_owned(),
+        from: call.client.to_string(),
+        request_id: call.request_id.clone(),
+        ..Event::default()
+    }
+}
