@@ -4,6 +4,7 @@
 //! task carries both directions, and dropping it drops all.
 
 mod connect;
+mod h2c;
 mod io;
 mod outgoing;
 mod pool;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::{Response, StatusCode};
 
 use super::request::trailer_lines;
 use crate::Refusal;
@@ -23,6 +24,8 @@ pub(super) struct Body {
     limit: u64,
     pub(super) received: u64,
     over: bool,
+    /// The client is to be told that its body is wanted.
+    expects: bool,
     trailers: Vec<u8>,
 }
 
@@ -40,6 +43,7 @@ impl Body {
             limit: u64::MAX,
             received: 0,
             over,
+            expects: false,
             trailers: Vec::new(),
         }
     }
@@ -48,8 +52,9 @@ impl Body {
         self.over
     }
 
-    pub(super) fn set_length(&mut self, length: Length) {
+    pub(super) fn set_length(&mut self, length: Length, expects: bool) {
         self.length = length;
+        self.expects = expects;
     }
 
     /// From now on more than `limit` bytes are refused.
@@ -87,6 +92,12 @@ impl Source for Body {
         while self.piece.is_empty() {
             if self.over {
                 return Poll::Ready(Ok(Filled::End));
+            }
+            if std::mem::take(&mut self.expects) {
+                let mut go_on = Response::new(());
+                *go_on.status_mut() = StatusCode::CONTINUE;
+                // A client that is gone is noticed right below.
+                let _ = self.respond.send_informational(go_on);
             }
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(piece)) => {

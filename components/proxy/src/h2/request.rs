@@ -1,9 +1,9 @@
 //! From what HTTP/2 carries to a head like any other: the same checks, nothing that could be read
 //! in two ways behind the gateway.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
 use crate::config::HeadLimits;
 use crate::exchange::Length;
@@ -13,6 +13,8 @@ use crate::{Refusal, RequestHead};
 pub(super) struct Incoming {
     pub(super) head: RequestHead,
     pub(super) length: Length,
+    /// The client waits with the body until it is told to go on.
+    pub(super) expects: bool,
 }
 
 /// Checks a request. `over` says that nothing follows the head.
@@ -23,7 +25,7 @@ pub(super) fn read(parts: Parts, over: bool, limits: &HeadLimits) -> Result<Inco
     let Parts { method, uri, headers, .. } = parts;
     if method == Method::CONNECT {
         return Err(Refusal::Unsupported {
-            status: http::StatusCode::NOT_IMPLEMENTED,
+            status: StatusCode::NOT_IMPLEMENTED,
             what: "CONNECT is not supported",
         });
     }
@@ -34,21 +36,29 @@ pub(super) fn read(parts: Parts, over: bool, limits: &HeadLimits) -> Result<Inco
     if target.len() > limits.target {
         return Err(Refusal::TargetTooLong { limit: limits.target });
     }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Refusal::Malformed("the target has characters that must be encoded"));
+    }
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         return Err(Refusal::Malformed("the scheme is neither http nor https"));
     }
     let authority = authority(uri.authority().map(|authority| authority.as_str()), &headers)?;
     let length = length(&headers, over)?;
+    let expects = expects(&headers)?;
     let cookies = cookies(&headers);
     // `host` first, as clients of HTTP/1.1 send it.
     let host = [(HOST.as_str().as_bytes(), authority.as_bytes())];
-    let rest = headers.iter().filter(|(name, _)| **name != HOST && **name != COOKIE);
+    // Many programs take `_` for `-`: then such a name would pass for another.
+    let goes_on = |name: &HeaderName| {
+        name != HOST && name != COOKIE && name != EXPECT && !name.as_str().contains('_')
+    };
+    let rest = headers.iter().filter(|(name, _)| goes_on(name));
     let rest = rest.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let cookies = cookies.iter().map(|value| (COOKIE.as_str().as_bytes(), value.as_slice()));
     let fields = host.into_iter().chain(rest).chain(cookies);
     let head = RequestHead::new(method, Version::HTTP_2, target.as_bytes(), fields);
     let head = head.map_err(|_| Refusal::Malformed("the path is not acceptable"))?;
-    Ok(Incoming { head, length })
+    Ok(Incoming { head, length, expects: expects && !over })
 }
 
 /// The one authority: `:authority` and `host` may not differ.
@@ -80,6 +90,19 @@ fn authority(pseudo: Option<&str>, headers: &HeaderMap) -> Result<String, Refusa
 fn is_authority(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
     !text.is_empty() && text.len() <= 255 + 6 && text.bytes().all(plain)
+}
+
+/// Whether the client waits to be told to go on. That is settled here: it does not go on.
+fn expects(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let mut expectations = headers.get_all(EXPECT).iter();
+    let known = expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    match known {
+        true => Ok(headers.contains_key(EXPECT)),
+        false => Err(Refusal::Unsupported {
+            status: StatusCode::EXPECTATION_FAILED,
+            what: "the only expectation that is known is 100-continue",
+        }),
+    }
 }
 
 /// What `content-length` says. The frames' reader counts against it.
@@ -115,7 +138,7 @@ fn cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// Trailers as lines; those that mean something in a head only are left out.
-pub(super) fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
+pub(crate) fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
     const FRAMING: [&str; 13] = [
         "content-length",
         "transfer-encoding",
@@ -145,7 +168,7 @@ pub(super) fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
 }
 
 /// The other way round, for trailers that were checked already.
-pub(super) fn trailer_map(lines: &[u8]) -> HeaderMap {
+pub(crate) fn trailer_map(lines: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in lines.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -159,3 +182,35 @@ pub(super) fn trailer_map(lines: &[u8]) -> HeaderMap {
     }
     map
 }
+
+/// For fuzzing: bytes as method, target, authority and headers, one a line. What is read has one
+/// host, one path, and no byte in it that means something between lines of HTTP/1.1.
+pub(crate) fn fuzz(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (method, target, authority) = (next(), next(), next());
+    let uri = http::Uri::builder().scheme("https").authority(authority).path_and_query(target);
+    let Ok(uri) = uri.build() else { return };
+    let mut builder = http::Request::builder().method(method).uri(uri);
+    for line in lines {
+        let at = memchr::memchr(b':', line).unwrap_or(line.len());
+        let (name, value) = line.split_at(at);
+        builder = builder.header(name, value.strip_prefix(b":").unwrap_or_default());
+    }
+    let Ok(request) = builder.body(()) else { return };
+    let Ok(incoming) = read(request.into_parts().0, false, &HeadLimits::default()) else { return };
+    let head = incoming.head;
+    assert_eq!(head.all("host").count(), 1);
+    assert!(head.all("cookie").count() <= 1);
+    let harmless = |text: &[u8]| !text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    for (name, value) in head.headers() {
+        assert!(harmless(name) && harmless(value) && !name.contains(&b':'), "{name:?}: {value:?}");
+        assert!(!name.contains(&b'_') && !name.iter().any(u8::is_ascii_uppercase));
+    }
+    let plain = |text: &[u8]| text.iter().all(u8::is_ascii_graphic);
+    assert!(plain(head.path().as_str().as_bytes()));
+    assert!(head.query().is_none_or(|query| plain(query)));
+}
+
+#[cfg(test)]
+mod tests;

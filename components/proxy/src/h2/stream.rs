@@ -85,7 +85,7 @@ pub(super) async fn serve(
 
 impl Serving {
     async fn decide(&mut self, incoming: Incoming) -> End {
-        self.body.set_length(incoming.length);
+        self.body.set_length(incoming.length, incoming.expects);
         let head = Arc::new(incoming.head);
         self.head = Some(Arc::clone(&head));
         let mut decision = self.context.policy.decide(&head, &self.shared.client.peer);
