@@ -1,49 +1,52 @@
-//! The body of a request that came over HTTP/2.
+//! A stream towards the client: its request's body comes from it, the answer goes into it.
 
-use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
 
 use super::request::trailer_lines;
+use super::respond::Outlet;
 use crate::Refusal;
 use crate::exchange::{Filled, Length, Source, SourceError};
 
-/// A window's worth of it at most is here: the client may send on as it is consumed.
-pub(super) struct Body {
-    stream: RecvStream,
-    /// Tells of the client's leaving, until the answer's head went out.
+/// A window's worth of a body at most is here: the client may send on as it is consumed.
+pub(super) struct Stream {
+    incoming: RecvStream,
     pub(super) respond: SendResponse<Bytes>,
-    /// The piece that is lent, and how much of it counts against the client's window.
+    /// There once the answer's head went out.
+    pub(super) outlet: Option<Outlet>,
+    /// The piece that is lent.
     piece: Bytes,
-    lent: usize,
     length: Length,
     limit: u64,
-    pub(super) received: u64,
+    received: u64,
     over: bool,
-    /// The client is to be told that its body is wanted.
-    expects: bool,
+    /// The client waits to be told that its body is wanted.
+    waits: bool,
+    /// The body was read before, and stands in memory.
+    given: bool,
     trailers: Vec<u8>,
 }
 
-// === impl Body ===
+// === impl Stream ===
 
-impl Body {
-    pub(super) fn new(stream: RecvStream, respond: SendResponse<Bytes>) -> Body {
-        let over = stream.is_end_stream();
-        Body {
-            stream,
+impl Stream {
+    pub(super) fn new(incoming: RecvStream, respond: SendResponse<Bytes>) -> Stream {
+        let over = incoming.is_end_stream();
+        Stream {
+            incoming,
             respond,
+            outlet: None,
             piece: Bytes::new(),
-            lent: 0,
             length: Length::None,
             limit: u64::MAX,
             received: 0,
             over,
-            expects: false,
+            waits: false,
+            given: false,
             trailers: Vec::new(),
         }
     }
@@ -52,66 +55,70 @@ impl Body {
         self.over
     }
 
-    pub(super) fn set_length(&mut self, length: Length, expects: bool) {
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What the head says about the body.
+    pub(super) fn announce(&mut self, length: Length, waits: bool) {
         self.length = length;
-        self.expects = expects;
+        self.waits = waits;
     }
 
-    /// From now on more than `limit` bytes are refused.
-    pub(super) fn set_limit(&mut self, limit: u64) -> Result<(), Refusal> {
+    /// A body that was read already is sent on from memory.
+    pub(super) fn give(&mut self, body: Bytes) {
+        self.length = Length::Exact(body.len() as u64);
+        self.piece = body;
+        self.given = true;
+    }
+
+    /// From now on more than `limit` bytes are refused; at once when more were announced.
+    pub(super) fn limit_body(&mut self, limit: u64) -> Result<(), Refusal> {
         self.limit = limit;
-        let known = match self.length {
-            Length::Exact(length) => length,
-            Length::None | Length::Unknown => self.received,
-        };
-        if known > limit { Err(Refusal::BodyTooLarge { limit }) } else { Ok(()) }
+        match self.length {
+            Length::Exact(length) if length > limit => Err(Refusal::BodyTooLarge { limit }),
+            _ => Ok(()),
+        }
     }
 
-    /// All of it. It stands here as a body again: what is forwarded afterwards goes with it.
-    pub(super) async fn read_all(&mut self, limit: usize) -> Result<Bytes, SourceError> {
-        self.set_limit(limit as u64).map_err(SourceError::Refused)?;
-        let mut all = BytesMut::new();
-        while poll_fn(|cx| self.poll_fill(cx)).await? == Filled::Data {
-            all.extend_from_slice(self.data());
-            self.consume(self.data().len());
+    /// The client waits, and was not told to go on.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Sends a head before the real one.
+    pub(super) fn inform(&mut self, head: Response<()>) {
+        if head.status() == StatusCode::CONTINUE {
+            self.waits = false;
         }
-        self.piece = all.freeze();
-        if self.length == Length::Unknown {
-            self.length = Length::Exact(self.piece.len() as u64);
-        }
-        Ok(self.piece.clone())
+        // A client that is gone is noticed elsewhere.
+        let _ = self.respond.send_informational(head);
     }
 }
 
-impl Source for Body {
+impl Source for Stream {
     fn length(&self) -> Length {
         self.length
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Filled, SourceError>> {
         while self.piece.is_empty() {
-            if self.over {
+            if self.over || self.given {
                 return Poll::Ready(Ok(Filled::End));
             }
-            if std::mem::take(&mut self.expects) {
-                let mut go_on = Response::new(());
-                *go_on.status_mut() = StatusCode::CONTINUE;
-                // A client that is gone is noticed right below.
-                let _ = self.respond.send_informational(go_on);
-            }
-            match ready!(self.stream.poll_data(cx)) {
+            match ready!(self.incoming.poll_data(cx)) {
                 Some(Ok(piece)) => {
+                    self.waits = false;
                     self.received = self.received.saturating_add(piece.len() as u64);
                     if self.received > self.limit {
                         let refusal = Refusal::BodyTooLarge { limit: self.limit };
                         return Poll::Ready(Err(SourceError::Refused(refusal)));
                     }
-                    self.lent += piece.len();
                     self.piece = piece;
                 }
                 Some(Err(_)) => return Poll::Ready(Err(SourceError::Gone)),
                 None => {
-                    match ready!(self.stream.poll_trailers(cx)) {
+                    match ready!(self.incoming.poll_trailers(cx)) {
                         Ok(Some(trailers)) => self.trailers = trailer_lines(&trailers),
                         Ok(None) => {}
                         Err(_) => return Poll::Ready(Err(SourceError::Gone)),
@@ -130,16 +137,14 @@ impl Source for Body {
     fn consume(&mut self, count: usize) {
         let count = count.min(self.piece.len());
         self.piece.advance(count);
-        let back = count.min(self.lent);
-        self.lent -= back;
-        if back > 0 {
+        if !self.given {
             // Only a stream that is gone refuses, and that is told by the next read.
-            let _ = self.stream.flow_control().release_capacity(back);
+            let _ = self.incoming.flow_control().release_capacity(count);
         }
     }
 
     fn is_read(&self) -> bool {
-        self.over || self.stream.is_end_stream()
+        self.over || self.given || self.incoming.is_end_stream()
     }
 
     fn trailers(&self) -> &[u8] {
@@ -147,6 +152,18 @@ impl Source for Body {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.respond.poll_reset(cx).map(|_| ())
+        match &mut self.outlet {
+            Some(outlet) => outlet.poll_gone(cx),
+            None => self.respond.poll_reset(cx).map(|_| ()),
+        }
+    }
+
+    fn poll_invite(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SourceError>> {
+        if self.waits {
+            let mut go_on = Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            self.inform(go_on);
+        }
+        Poll::Ready(Ok(()))
     }
 }

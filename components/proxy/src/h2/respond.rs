@@ -3,29 +3,24 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::SendStream;
+use h2::{Reason, SendStream};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 
-use crate::deadline::Watch;
 use crate::worker;
 
-/// The way back to a client, with the client's time limit.
+/// The way back to a client.
 pub(super) struct Outlet {
-    pub(super) stream: SendStream<Bytes>,
-    watch: Watch,
-    stalled: bool,
-    pub(super) sent: u64,
+    stream: SendStream<Bytes>,
+    sent: u64,
+    over: bool,
 }
 
-/// The client left or takes nothing.
+/// The client is not there any more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lost {
-    Gone,
-    TooSlow,
-}
+pub(super) struct Gone;
 
 /// A head as HTTP/2 carries it.
 pub(super) fn head(
@@ -58,6 +53,23 @@ pub(super) fn head(
     response
 }
 
+/// A head before the real one.
+pub(super) fn interim(
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let map = response.headers_mut();
+    for (name, value) in headers {
+        if !is_of_connections(&name) {
+            // Refused only beyond tens of thousands of names.
+            let _ = map.try_append(name, value);
+        }
+    }
+    response
+}
+
 fn is_of_connections(name: &HeaderName) -> bool {
     [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE].contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
@@ -66,8 +78,18 @@ fn is_of_connections(name: &HeaderName) -> bool {
 // === impl Outlet ===
 
 impl Outlet {
-    pub(super) fn new(stream: SendStream<Bytes>, watch: Watch) -> Outlet {
-        Outlet { stream, watch, stalled: false, sent: 0 }
+    /// `over` when the head is all there is.
+    pub(super) fn new(stream: SendStream<Bytes>, over: bool) -> Outlet {
+        Outlet { stream, sent: 0, over }
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The client has got all of the answer, or will.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     /// How many of `wanted` bytes the client takes now; at least one.
@@ -75,50 +97,33 @@ impl Outlet {
         &mut self,
         cx: &mut Context<'_>,
         wanted: usize,
-        limit: std::time::Duration,
-    ) -> Poll<Result<usize, Lost>> {
+    ) -> Poll<Result<usize, Gone>> {
         self.stream.reserve_capacity(wanted);
         loop {
             let room = self.stream.capacity().min(wanted);
             if room > 0 {
-                if std::mem::take(&mut self.stalled) {
-                    self.watch.set(None);
-                }
                 return Poll::Ready(Ok(room));
             }
-            match self.stream.poll_capacity(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Lost::Gone)),
-                Poll::Pending => break,
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Err(Gone)),
             }
         }
-        self.watch.attach(cx.waker());
-        if !self.stalled {
-            self.stalled = true;
-            self.watch.set(Some(limit));
-        }
-        if self.watch.expired() { Poll::Ready(Err(Lost::TooSlow)) } else { Poll::Pending }
     }
 
-    pub(super) fn send(&mut self, data: Bytes, last: bool) -> Result<(), Lost> {
+    pub(super) fn send(&mut self, data: Bytes, last: bool) -> Result<(), Gone> {
         self.sent += data.len() as u64;
-        self.stream.send_data(data, last).map_err(|_| Lost::Gone)
+        self.over = last;
+        self.stream.send_data(data, last).map_err(|_| Gone)
     }
 
-    /// Sends as much of `data` as the client takes; ready when nothing is left.
-    pub(super) fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        data: &mut Bytes,
-        limit: std::time::Duration,
-    ) -> Poll<Result<(), Lost>> {
-        while !data.is_empty() {
-            let room = ready!(self.poll_room(cx, data.len(), limit))?;
-            let piece = data.split_to(room);
-            let last = data.is_empty();
-            self.send(piece, last)?;
-        }
-        Poll::Ready(Ok(()))
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), Gone> {
+        self.over = true;
+        self.stream.send_trailers(trailers).map_err(|_| Gone)
+    }
+
+    pub(super) fn reset(&mut self, reason: Reason) {
+        self.stream.send_reset(reason);
     }
 
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,9 +1,9 @@
 //! One request over HTTP/2, from its head to the last byte of its answer.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,33 +11,33 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Method, Request, StatusCode};
 
-use super::body::Body;
+use super::body::Stream;
 use super::request::{self, Incoming};
-use super::respond::{self, Lost, Outlet};
+use super::respond::{self, Gone, Outlet};
 use super::{Active, Shared};
 use crate::deadline::Watch;
-use crate::exchange::{self, Exchange, Failure, Length, Outgoing, Piece, Source, SourceError};
-use crate::observe::Record;
-use crate::worker::{Context, RequestId};
-use crate::{Decision, Forward, Limits, Refusal, RequestHead, Response, ResponseHead, RouteId};
+use crate::exchange::{self, Exchange, Failure, Outgoing, Piece, Source};
+use crate::observe::{Client, Record};
+use crate::settle::{Verdict, settle};
+use crate::wire::field::Kind;
+use crate::wire::response::AnswerBody;
+use crate::worker::{self, RequestId};
+use crate::{Forward, Refusal, RequestHead, Response, RouteId};
 
 /// A request while it is served.
-struct Serving {
-    context: Rc<Context>,
-    shared: Rc<Shared>,
-    /// The exchange's.
-    watch: Watch,
-    body: Body,
-    id: RequestId,
-    head: Option<Arc<RequestHead>>,
-    tally: Tally,
+struct Serving<'a> {
+    context: &'a Rc<worker::Context>,
+    client: &'a Client,
+    watch: &'a Watch,
+    stream: Stream,
+    request: Option<Arc<RequestHead>>,
+    told: Told,
 }
 
 /// What is told when it is over.
 #[derive(Default)]
-struct Tally {
+struct Told {
     status: u16,
-    sent: u64,
     user: Option<Arc<str>>,
     route: RouteId,
     upstream: Option<Arc<str>>,
@@ -57,251 +57,240 @@ enum End {
 /// Serves one stream. Ends early when the client resets it: what was asked of an upstream is
 /// dropped with this.
 pub(super) async fn serve(
-    context: Rc<Context>,
+    context: Rc<worker::Context>,
     active: Active,
     watch: Watch,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) {
-    let begun = Instant::now();
-    let shared = Rc::clone(&active.0);
-    let metrics = Arc::clone(&context.observer.metrics);
+    let started = Instant::now();
+    poll_fn(|cx| {
+        watch.attach(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    let shared = &active.0;
+    let metrics = &context.observer.metrics;
     metrics.requests_open.add(1);
-    let (parts, stream) = request.into_parts();
-    let body = Body::new(stream, respond);
-    let id = context.request_id();
-    let tally = Tally::default();
-    let mut serving = Serving { context, shared, watch, body, id, head: None, tally };
-    let over = serving.body.is_over();
-    let end = match request::read(parts, over, &serving.context.config.heads) {
-        Ok(incoming) => serving.decide(incoming).await,
-        Err(refusal) => serving.refuse(refusal).await,
+    let made = context.request_id();
+    let (parts, incoming) = request.into_parts();
+    let stream = Stream::new(incoming, respond);
+    let mut serving = Serving {
+        context: &context,
+        client: &shared.client,
+        watch: &watch,
+        stream,
+        request: None,
+        told: Told::default(),
     };
-    serving.end(end, begun.elapsed());
+    let end = match request::read(parts, serving.stream.is_over(), &context.config.heads) {
+        Ok(incoming) => serving.run(incoming, &made).await,
+        Err(refusal) => serving.refuse(&refusal).await,
+    };
+    serving.end(end, shared);
+    serving.tell(&made, started);
     metrics.requests_open.sub(1);
+}
+
+/// The client's own id of a request, or the one made for it.
+fn id<'a>(request: Option<&'a RequestHead>, made: &'a RequestId) -> &'a [u8] {
+    let given = request.and_then(|request| request.field(Kind::XRequestId));
+    given.filter(|id| exchange::is_request_id(id)).unwrap_or(made)
 }
 
 // === impl Serving ===
 
-impl Serving {
-    async fn decide(&mut self, incoming: Incoming) -> End {
-        self.body.set_length(incoming.length, incoming.expects);
-        let head = Arc::new(incoming.head);
-        self.head = Some(Arc::clone(&head));
-        let mut decision = self.context.policy.decide(&head, &self.shared.client.peer);
-        loop {
-            decision = match decision {
-                Decision::Forward(forward) => return self.forward(&head, *forward).await,
-                Decision::Respond(response) => return self.answer(response).await,
-                Decision::Read { limit, then } => match self.read(limit).await {
-                    Ok(bytes) => Decision::Later(then(bytes)),
-                    Err(SourceError::Gone) => return End::Gone,
-                    Err(SourceError::Refused(refusal)) => return self.refuse(refusal).await,
-                },
-                Decision::Later(later) => match self.while_there(later).await {
-                    Some(decision) => decision,
-                    None => return End::Gone,
-                },
+impl Serving<'_> {
+    async fn run(&mut self, incoming: Incoming, made: &RequestId) -> End {
+        self.stream.announce(incoming.length, incoming.expects);
+        let request = Arc::new(incoming.head);
+        self.request = Some(Arc::clone(&request));
+        let id = id(Some(&request), made);
+        let peer = &self.client.peer;
+        match settle(self.context, &request, peer, &mut self.stream, self.watch).await {
+            Ok(Verdict::Respond(response)) => self.respond(response).await,
+            Ok(Verdict::Forward(forward, body)) => {
+                self.told.route = forward.route;
+                self.told.user = forward.user.clone();
+                self.told.upstream = Some(Arc::clone(&forward.upstream.name));
+                if let Some(body) = body {
+                    self.stream.give(body);
+                }
+                match self.stream.limit_body(forward.limits.request_body) {
+                    Ok(()) => self.forward(&request, id, &forward).await,
+                    Err(refusal) => self.refuse(&refusal).await,
+                }
             }
+            Err(failure) => self.fail(failure).await,
         }
     }
 
-    /// Reads the whole body, within the time that a request may take for its head: it is small.
-    async fn read(&mut self, limit: usize) -> Result<Bytes, SourceError> {
-        let within = Limits::default().request_idle;
-        self.watch.set(Some(within));
-        let (body, watch) = (&mut self.body, &self.watch);
-        let mut reading = std::pin::pin!(body.read_all(limit));
-        let read = poll_fn(|cx| {
-            watch.attach(cx.waker());
-            match reading.as_mut().poll(cx) {
-                Poll::Pending if watch.expired() => {
-                    let refusal = Refusal::RequestTimeout { seconds: within.as_secs() };
-                    Poll::Ready(Err(SourceError::Refused(refusal)))
-                }
-                other => other,
+    async fn forward(&mut self, request: &RequestHead, id: &[u8], forward: &Forward) -> End {
+        let expects = self.stream.waits();
+        let outgoing = Outgoing { request, forward, client: self.client, request_id: id, expects };
+        let begun = exchange::begin(self.context, &outgoing, &mut self.stream, self.watch).await;
+        let mut exchange = match begun {
+            Ok(exchange) => exchange,
+            Err(failure) => return self.fail(failure).await,
+        };
+        while exchange.is_interim() {
+            if let Err(failure) = self.pass_interim(&mut exchange).await {
+                return self.fail(failure).await;
             }
-        });
-        let read = read.await;
-        watch.set(None);
-        read
+        }
+        self.told.upstream_time = Some(exchange.elapsed());
+        self.answer(forward, exchange).await
     }
 
-    /// What a future gives, unless the client leaves before.
-    async fn while_there<F: Future + Unpin>(&mut self, mut future: F) -> Option<F::Output> {
+    /// Passes on `103 Early Hints` and such, and waits for what follows.
+    async fn pass_interim(&mut self, exchange: &mut Exchange) -> Result<(), Failure> {
+        let head = exchange.response_head()?;
+        if head.status != StatusCode::CONTINUE || self.stream.waits() {
+            let head = respond::interim(head.status, head.headers);
+            self.stream.inform(head);
+        }
+        exchange.next_head(&mut self.stream, self.watch).await
+    }
+
+    /// Passes an upstream's answer on.
+    async fn answer(&mut self, forward: &Forward, mut exchange: Exchange) -> End {
+        let mut head = match exchange.response_head() {
+            Ok(head) => head,
+            Err(failure) => return self.fail(failure).await,
+        };
+        if let Some(edit) = &forward.response {
+            edit.edit(&mut head);
+        }
+        let length = exchange.head().and_then(|(answer, _)| match answer.body {
+            AnswerBody::Exact(length) => Some(length),
+            _ => answer.content_length,
+        });
+        let length = length.filter(|_| head.status != StatusCode::NO_CONTENT);
+        let body = exchange.accept(self.watch);
+        let over = matches!(body, AnswerBody::None | AnswerBody::Exact(0));
+        let head = respond::head(self.context, head.status, head.headers, length);
+        if self.open(head, over).is_err() {
+            return End::Gone;
+        }
+        let mut pump = Pump { blocked: false, limit: self.context.config.timeouts.write };
+        let (stream, watch) = (&mut self.stream, self.watch);
+        poll_fn(|cx| pump.poll(cx, &mut exchange, stream, watch)).await
+    }
+
+    async fn fail(&mut self, failure: Failure) -> End {
+        match failure {
+            Failure::Gone => End::Gone,
+            Failure::Refused(refusal) => self.refuse(&refusal).await,
+        }
+    }
+
+    /// The page for what the engine itself refuses.
+    async fn refuse(&mut self, refusal: &Refusal) -> End {
+        self.context.observer.refused(refusal);
+        let policy = &self.context.policy;
+        let mut response = policy.refuse(self.request.as_deref(), &self.client.peer, refusal);
+        if self.told.upstream.is_some() {
+            response.route = self.told.route;
+            response.user = self.told.user.take();
+        }
+        self.told.error = Some(refusal.reason());
+        self.respond(response).await
+    }
+
+    /// Answers without any upstream.
+    async fn respond(&mut self, response: Response) -> End {
+        let Response { status, headers, mut body, route, user } = response;
+        self.told.route = route;
+        self.told.user = user;
+        let bodiless = matches!(status.as_u16(), 204 | 304);
+        let length = (status != StatusCode::NO_CONTENT).then_some(body.len() as u64);
+        let head = respond::head(self.context, status, headers, length);
+        let is_head = self.request.as_ref().is_some_and(|head| head.method() == Method::HEAD);
+        if bodiless || is_head {
+            body.clear();
+        }
+        if self.open(head, body.is_empty()).is_err() {
+            return End::Gone;
+        }
+        self.watch.set(Some(self.context.config.timeouts.write));
+        let (stream, watch) = (&mut self.stream, self.watch);
         poll_fn(|cx| {
-            self.watch.attach(cx.waker());
-            if let Poll::Ready(done) = std::pin::Pin::new(&mut future).poll(cx) {
-                return Poll::Ready(Some(done));
+            while let Some(outlet) = stream.outlet.as_mut().filter(|_| !body.is_empty()) {
+                match outlet.poll_room(cx, body.len()) {
+                    Poll::Ready(Ok(room)) => {
+                        let piece = body.split_to(room);
+                        if outlet.send(piece, body.is_empty()).is_err() {
+                            return Poll::Ready(End::Gone);
+                        }
+                    }
+                    Poll::Ready(Err(Gone)) => return Poll::Ready(End::Gone),
+                    Poll::Pending if watch.expired() => return Poll::Ready(TOO_SLOW),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
-            match self.body.poll_gone(cx) {
-                Poll::Ready(()) => Poll::Ready(None),
-                Poll::Pending if self.watch.aborted() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
+            Poll::Ready(End::Served)
         })
         .await
     }
 
-    async fn refuse(&mut self, refusal: Refusal) -> End {
-        self.context.observer.refused(&refusal);
-        let policy = &self.context.policy;
-        let response = policy.refuse(self.head.as_deref(), &self.shared.client.peer, &refusal);
-        let route = self.tally.route;
-        let end = self.answer(response).await;
-        if route != RouteId::default() {
-            self.tally.route = route;
-        }
-        end
-    }
-
-    /// An answer of the gateway's own.
-    async fn answer(&mut self, response: Response) -> End {
-        let Response { status, headers, mut body, route, user } = response;
-        self.tally.route = route;
-        self.tally.user = user.or(self.tally.user.take());
-        let bare = self.is_head() || has_no_body(status);
-        let length = (!has_no_body(status)).then_some(body.len() as u64);
-        let head = respond::head(&self.context, status, headers, length);
-        if bare {
-            body.clear();
-        }
-        let Some(mut outlet) = self.open(head, body.is_empty()) else { return End::Gone };
-        let limit = self.context.config.timeouts.write;
-        let sent = poll_fn(|cx| outlet.poll_send(cx, &mut body, limit)).await;
-        self.tally.sent = outlet.sent;
-        finish(&mut outlet, sent)
-    }
-
-    async fn forward(&mut self, head: &Arc<RequestHead>, forward: Forward) -> End {
-        self.tally.user = forward.user.clone();
-        self.tally.route = forward.route;
-        self.tally.upstream = Some(Arc::clone(&forward.upstream.name));
-        if let Err(refusal) = self.body.set_limit(forward.limits.request_body) {
-            return self.refuse(refusal).await;
-        }
-        let context = Rc::clone(&self.context);
-        let shared = Rc::clone(&self.shared);
-        let outgoing = Outgoing {
-            request: head,
-            forward: &forward,
-            client: &shared.client,
-            request_id: &self.id,
-            expects: false,
-        };
-        let begun = Instant::now();
-        let answer = exchange::answered(&context, &outgoing, &mut self.body, &self.watch).await;
-        let end = match answer {
-            Ok((response, exchange)) => self.pass(response, exchange).await,
-            Err(Failure::Gone) => End::Gone,
-            Err(Failure::Refused(refusal)) => self.refuse(refusal).await,
-        };
-        self.tally.upstream_time = Some(begun.elapsed());
-        end
-    }
-
-    /// Passes an upstream's answer on.
-    async fn pass(&mut self, response: ResponseHead, mut exchange: Exchange) -> End {
-        let length = match exchange.length() {
-            _ if self.is_head() || has_no_body(response.status) => Length::None,
-            Length::Exact(0) => Length::None,
-            length => length,
-        };
-        let declared = match exchange.length() {
-            Length::Exact(length) if !has_no_body(response.status) => Some(length),
-            _ => None,
-        };
-        let head = respond::head(&self.context, response.status, response.headers, declared);
-        let bare = length == Length::None;
-        let Some(mut outlet) = self.open(head, bare) else { return End::Gone };
-        let mut pump = Pump { left: length, over: bare };
-        let limit = self.context.config.timeouts.write;
-        let (body, watch) = (&mut self.body, &self.watch);
-        let passed =
-            poll_fn(|cx| pump.poll(cx, &mut exchange, body, watch, &mut outlet, limit)).await;
-        self.tally.sent = outlet.sent;
-        match passed {
-            Ok(()) => End::Served,
-            Err(Broken::Client(lost)) => finish(&mut outlet, Err(lost)),
-            Err(Broken::Upstream(reason)) => {
-                outlet.stream.send_reset(Reason::INTERNAL_ERROR);
-                End::Reset(Reason::INTERNAL_ERROR, reason)
-            }
-        }
-    }
-
     /// Sends the head of an answer.
-    fn open(&mut self, head: http::Response<()>, over: bool) -> Option<Outlet> {
-        self.tally.status = head.status().as_u16();
-        let stream = self.body.respond.send_response(head, over).ok()?;
-        Some(Outlet::new(stream, self.shared.watch.another()))
+    fn open(&mut self, head: http::Response<()>, over: bool) -> Result<(), Gone> {
+        self.told.status = head.status().as_u16();
+        let sending = self.stream.respond.send_response(head, over).map_err(|_| Gone)?;
+        self.stream.outlet = Some(Outlet::new(sending, over));
+        Ok(())
     }
 
-    fn is_head(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.method() == Method::HEAD)
-    }
-
-    fn end(mut self, end: End, total: Duration) {
+    fn end(&mut self, end: End, shared: &Shared) {
         match end {
-            End::Served => self.shared.served(),
+            End::Served => shared.served(),
             End::Gone => {
-                self.tally.error = Some("the client left");
-                if self.tally.status == 0 {
-                    self.tally.status = 499;
+                self.told.error = Some("the client left");
+                if self.told.status == 0 {
+                    // What nginx writes down for it; nobody gets to see it.
+                    self.told.status = 499;
                 }
-                self.shared.reset(self.context.deadlines.now());
+                shared.reset(self.context.deadlines.now());
             }
             End::Reset(reason, error) => {
-                self.tally.error = Some(error);
-                if self.tally.status == 0 {
-                    self.body.respond.send_reset(reason);
+                self.told.error = Some(error);
+                match &mut self.stream.outlet {
+                    Some(outlet) => outlet.reset(reason),
+                    None => self.stream.respond.send_reset(reason),
                 }
             }
         }
-        let tally = &self.tally;
+    }
+
+    fn tell(&self, made: &RequestId, started: Instant) {
+        let request = self.request.as_deref();
+        let trusts = |address| self.context.config.trusts(address);
+        let peer = self.client.peer.address.ip();
         self.context.observer.request(&Record {
-            request_id: &self.id,
-            client: self.shared.client.peer.address.ip(),
-            request: self.head.as_deref(),
-            status: tally.status,
-            received: self.body.received,
-            sent: tally.sent,
-            user: tally.user.as_deref(),
-            route: tally.route,
-            upstream: tally.upstream.as_deref(),
-            total,
-            upstream_time: tally.upstream_time,
-            tls: self.shared.client.tls,
-            error: tally.error,
+            request_id: id(request, made),
+            client: request.map_or(peer, |request| exchange::origin(request, self.client, trusts)),
+            request,
+            status: self.told.status,
+            received: self.stream.received(),
+            sent: self.stream.outlet.as_ref().map_or(0, Outlet::sent),
+            user: self.told.user.as_deref(),
+            route: self.told.route,
+            upstream: self.told.upstream.as_deref(),
+            total: started.elapsed(),
+            upstream_time: self.told.upstream_time,
+            tls: self.client.tls,
+            error: self.told.error,
         });
     }
 }
 
-fn has_no_body(status: StatusCode) -> bool {
-    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
-fn finish(outlet: &mut Outlet, sent: Result<(), Lost>) -> End {
-    match sent {
-        Ok(()) => End::Served,
-        Err(Lost::Gone) => End::Gone,
-        Err(Lost::TooSlow) => {
-            outlet.stream.send_reset(Reason::CANCEL);
-            End::Reset(Reason::CANCEL, "the client takes nothing")
-        }
-    }
-}
+const TOO_SLOW: End = End::Reset(Reason::CANCEL, "the client takes nothing");
 
 /// Moves an answer's body on.
 struct Pump {
-    left: Length,
-    /// The client has all of it.
-    over: bool,
-}
-
-enum Broken {
-    Client(Lost),
-    Upstream(&'static str),
+    /// The deadline in force is the one for writing.
+    blocked: bool,
+    limit: Duration,
 }
 
 // === impl Pump ===
@@ -309,74 +298,82 @@ enum Broken {
 impl Pump {
     fn poll(
         &mut self,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
         exchange: &mut Exchange,
-        body: &mut Body,
+        stream: &mut Stream,
         watch: &Watch,
-        outlet: &mut Outlet,
-        limit: Duration,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<End> {
         loop {
-            match exchange.poll_piece(cx, body, watch) {
-                Poll::Ready(Ok(Piece::Data)) if self.over => {
-                    return Poll::Ready(Err(Broken::Upstream("more body than announced")));
+            if exchange.data().is_empty() {
+                match exchange.poll_piece(cx, stream, watch) {
+                    Poll::Ready(Ok(Piece::Data)) => {}
+                    Poll::Ready(Ok(Piece::End)) => return Poll::Ready(finish(exchange, stream)),
+                    Poll::Ready(Err(failure)) => return Poll::Ready(broken(&failure, stream)),
+                    Poll::Pending if stream.poll_gone(cx).is_ready() => {
+                        return Poll::Ready(End::Gone);
+                    }
+                    Poll::Pending => return Poll::Pending,
                 }
-                Poll::Ready(Ok(Piece::Data)) => {
-                    let wanted = exchange.data().len();
-                    let room = match outlet.poll_room(cx, wanted, limit) {
-                        Poll::Ready(room) => room.map_err(Broken::Client)?,
-                        Poll::Pending => return Poll::Pending,
-                    };
-                    self.send(exchange, outlet, room)?;
+            }
+            let wanted = exchange.data().len();
+            let Some(outlet) = stream.outlet.as_mut().filter(|outlet| !outlet.is_over()) else {
+                return Poll::Ready(End::Reset(Reason::INTERNAL_ERROR, "more than announced"));
+            };
+            match outlet.poll_room(cx, wanted) {
+                Poll::Ready(Ok(room)) => {
+                    let data = exchange.data().get(..room).unwrap_or_default();
+                    let data = Bytes::copy_from_slice(data);
+                    exchange.consume(room);
+                    let last =
+                        room == wanted && exchange.is_read() && exchange.trailers().is_empty();
+                    if outlet.send(data, last).is_err() {
+                        return Poll::Ready(End::Gone);
+                    }
+                    if std::mem::take(&mut self.blocked) {
+                        exchange.set_idle(watch);
+                    }
                 }
-                Poll::Ready(Ok(Piece::End)) => return Poll::Ready(self.finish(exchange, outlet)),
-                Poll::Ready(Err(_)) if self.over => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(Failure::Gone)) => {
-                    return Poll::Ready(Err(Broken::Client(Lost::Gone)));
-                }
-                Poll::Ready(Err(Failure::Refused(_))) => {
-                    return Poll::Ready(Err(Broken::Upstream("the upstream broke off")));
-                }
-                Poll::Pending => {
-                    let gone = !self.over && outlet.poll_gone(cx).is_ready();
-                    return match gone {
-                        true => Poll::Ready(Err(Broken::Client(Lost::Gone))),
-                        false => Poll::Pending,
-                    };
-                }
+                Poll::Ready(Err(Gone)) => return Poll::Ready(End::Gone),
+                Poll::Pending => return self.block(cx, exchange, stream, watch),
             }
         }
     }
 
-    fn send(
+    /// The client takes nothing now: it has so long to go on. It may still be sending.
+    fn block(
         &mut self,
+        cx: &mut Context<'_>,
         exchange: &mut Exchange,
-        outlet: &mut Outlet,
-        room: usize,
-    ) -> Result<(), Broken> {
-        let data = exchange.data().get(..room).unwrap_or_default();
-        let data = Bytes::copy_from_slice(data);
-        exchange.consume(room);
-        if let Length::Exact(left) = self.left {
-            let left = left.saturating_sub(room as u64);
-            self.left = Length::Exact(left);
-            self.over = left == 0;
+        stream: &mut Stream,
+        watch: &Watch,
+    ) -> Poll<End> {
+        if !std::mem::replace(&mut self.blocked, true) {
+            watch.set(Some(self.limit));
         }
-        outlet.send(data, self.over).map_err(Broken::Client)
+        if exchange.poll_upload(cx, stream).is_err() {
+            return Poll::Ready(End::Gone);
+        }
+        if watch.expired() { Poll::Ready(TOO_SLOW) } else { Poll::Pending }
     }
+}
 
-    fn finish(&mut self, exchange: &Exchange, outlet: &mut Outlet) -> Result<(), Broken> {
-        if std::mem::replace(&mut self.over, true) {
-            return Ok(());
-        }
-        if matches!(self.left, Length::Exact(1..)) {
-            return Err(Broken::Upstream("less body than announced"));
-        }
-        let trailers = exchange.trailers();
-        let sent = match trailers.is_empty() {
-            true => outlet.stream.send_data(Bytes::new(), true),
-            false => outlet.stream.send_trailers(request::trailer_map(trailers)),
-        };
-        sent.map_err(|_| Broken::Client(Lost::Gone))
+fn broken(failure: &Failure, stream: &Stream) -> End {
+    match failure {
+        // The client has all of it; what broke is what came after.
+        _ if stream.outlet.as_ref().is_some_and(Outlet::is_over) => End::Served,
+        Failure::Gone => End::Gone,
+        Failure::Refused(_) => End::Reset(Reason::INTERNAL_ERROR, "the upstream broke off"),
     }
+}
+
+/// The last frame, where there was none yet.
+fn finish(exchange: &Exchange, stream: &mut Stream) -> End {
+    let Some(outlet) = stream.outlet.as_mut().filter(|outlet| !outlet.is_over()) else {
+        return End::Served;
+    };
+    let sent = match exchange.trailers() {
+        b"" => outlet.send(Bytes::new(), true),
+        lines => outlet.send_trailers(request::trailer_map(lines)),
+    };
+    if sent.is_ok() { End::Served } else { End::Gone }
 }

@@ -31,12 +31,8 @@ fn a_head_is_like_any_other() {
     assert_eq!(head.query().map(|query| query.as_ref()), Some(&b"y=1"[..]));
     assert_eq!(head.version(), Version::HTTP_2);
     let headers: Vec<_> = head.headers().collect();
-    let expected: [(&[u8], &[u8]); 4] = [
-        (b"host", b"a.test"),
-        (b"accept", b"*/*"),
-        (b"x-one", b"1"),
-        (b"cookie", b"a=1; b=2"),
-    ];
+    let expected: [(&[u8], &[u8]); 4] =
+        [(b"host", b"a.test"), (b"accept", b"*/*"), (b"x-one", b"1"), (b"cookie", b"a=1; b=2")];
     assert_eq!(headers, expected);
 }
 
@@ -47,7 +43,8 @@ fn there_is_one_authority() {
     assert!(get(&[("host", "b.test")]).is_err());
     assert!(get(&[("host", "a.test"), ("host", "a.test")]).is_err());
     let limits = HeadLimits::default();
-    let read = |uri: &str, headers: &[(&str, &str)]| read(parts("GET", uri, headers), true, &limits);
+    let read =
+        |uri: &str, headers: &[(&str, &str)]| read(parts("GET", uri, headers), true, &limits);
     assert!(read("/x", &[]).is_err());
     assert!(read("/x", &[("host", "a.test:80")]).is_ok());
     assert!(read("/x", &[("host", "")]).is_err());
