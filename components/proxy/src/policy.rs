@@ -204,4 +204,19 @@ impl Refusal {
             Refusal::GatewayTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
+
+    /// In words that need nothing else.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Refusal::Malformed(reason) | Refusal::BadGateway { reason, .. } => reason,
+            Refusal::HeadTooLarge { .. } => "the head is too large",
+            Refusal::TooManyHeaders { .. } => "too many headers",
+            Refusal::TargetTooLong { .. } => "the target is too long",
+            Refusal::BodyTooLarge { .. } => "the body is too large",
+            Refusal::RequestTimeout { .. } => "the request came too slowly",
+            Refusal::Unsupported { what, .. } => what,
+            Refusal::Unavailable { .. } => "the upstream is not available",
+            Refusal::GatewayTimeout { .. } => "the upstream is too slow",
+        }
+    }
 }

@@ -282,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             response.route = self.told.route;
             response.user = self.told.user.take();
         }
-        self.told.error = Some(reason(refusal));
+        self.told.error = Some(refusal.reason());
         let after = self.respond(response).await;
         match (after, request) {
             // Where the request ends is not known.
@@ -346,19 +346,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             tls: self.client.tls,
             error: self.told.error,
         });
-    }
-}
-
-fn reason(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Malformed(reason) | Refusal::BadGateway { reason, .. } => reason,
-        Refusal::HeadTooLarge { .. } => "the head is too large",
-        Refusal::TooManyHeaders { .. } => "too many headers",
-        Refusal::TargetTooLong { .. } => "the target is too long",
-        Refusal::BodyTooLarge { .. } => "the body is too large",
-        Refusal::RequestTimeout { .. } => "the request came too slowly",
-        Refusal::Unsupported { what, .. } => what,
-        Refusal::Unavailable { .. } => "the upstream is not available",
-        Refusal::GatewayTimeout { .. } => "the upstream is too slow",
     }
 }

@@ -54,10 +54,7 @@ pub(super) fn head(
 }
 
 /// A head before the real one.
-pub(super) fn interim(
-    status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
-) -> Response<()> {
+pub(super) fn interim(status: StatusCode, headers: Vec<(HeaderName, HeaderValue)>) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = status;
     let map = response.headers_mut();

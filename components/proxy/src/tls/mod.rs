@@ -21,7 +21,7 @@ use rustls::crypto::ring;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-pub(crate) use accept::{Accepted, GREETING, Handshakes, Refused, accept, say_use_https};
+pub(crate) use accept::{Handshakes, Refused, accept, say_use_https};
 use table::Table;
 
 /// Why certificates are refused. No text of a key stands in any of these.

@@ -151,9 +151,9 @@ async fn a_client_that_leaves_takes_its_requests_with_it() {
     let (backend, gateway) = started().await;
     let client = gateway.h2().await;
     let mut ready = client.clone().ready().await.unwrap();
-    let (response, _stream) = ready.send_request(request("GET", "/forever"), true).unwrap();
+    let (response, stream) = ready.send_request(request("GET", "/forever"), true).unwrap();
     let response = soon(response).await.unwrap();
-    drop((response, client, ready));
+    drop((response, stream, client, ready));
     let broken = || backend.facts.broken.load(Ordering::Relaxed) == 1;
     until(broken, "the upstream goes on for nobody").await;
 }
@@ -283,8 +283,7 @@ mod raw {
 
     /// Sends bytes on a new connection and waits for the end of stream 1.
     pub(super) async fn send(gateway: &Gateway, bytes: &[u8]) -> End {
-        let mut stream =
-            soon(handshake(gateway.tls, Some("a.test"), &[b"h2"])).await.unwrap();
+        let mut stream = soon(handshake(gateway.tls, Some("a.test"), &[b"h2"])).await.unwrap();
         let mut all = preface();
         all.extend_from_slice(bytes);
         stream.write_all(&all).await.unwrap();

@@ -1,7 +1,5 @@
 //! What is written and counted about requests, over both protocols.
 
-
-
 use proxy::{AccessLog, Address, Protocol, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,12 +35,34 @@ async fn each_request_is_a_line_and_a_count() {
     assert!(!text.contains("secret"));
     let lines: Vec<&str> = text.lines().collect();
     for (line, parts) in [
-        (lines[0], &["\"protocol\":\"HTTP/2.0\"", "\"path\":\"/echo?token=***&b=1\"",
-            "\"method\":\"POST\"", "\"status\":200", "\"received\":5", "\"sent\":5",
-            "\"tls\":\"TLSv1.3\"", "\"user\":\"tester\"", "\"route\":\"backend\"",
-            "\"upstream\":\"backend\"", "\"client\":\"127.0.0.1\"", "\"upstream_ms\":"][..]),
-        (lines[1], &["\"protocol\":\"HTTP/1.1\"", "\"path\":\"/bytes?1000\"", "\"received\":0",
-            "\"sent\":1000", "\"status\":200", "\"route\":\"backend\""][..]),
+        (
+            lines[0],
+            &[
+                "\"protocol\":\"HTTP/2.0\"",
+                "\"path\":\"/echo?token=***&b=1\"",
+                "\"method\":\"POST\"",
+                "\"status\":200",
+                "\"received\":5",
+                "\"sent\":5",
+                "\"tls\":\"TLSv1.3\"",
+                "\"user\":\"tester\"",
+                "\"route\":\"backend\"",
+                "\"upstream\":\"backend\"",
+                "\"client\":\"127.0.0.1\"",
+                "\"upstream_ms\":",
+            ][..],
+        ),
+        (
+            lines[1],
+            &[
+                "\"protocol\":\"HTTP/1.1\"",
+                "\"path\":\"/bytes?1000\"",
+                "\"received\":0",
+                "\"sent\":1000",
+                "\"status\":200",
+                "\"route\":\"backend\"",
+            ][..],
+        ),
         (lines[2], &["\"status\":400"][..]),
     ] {
         for part in parts {

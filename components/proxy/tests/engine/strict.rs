@@ -123,8 +123,7 @@ impl Connection {
     fn head(&self, head: &[u8]) -> Seen {
         let text = String::from_utf8_lossy(head).into_owned();
         let mut lines = text.trim_end().split("\r\n");
-        let mut seen =
-            Seen { line: lines.next().unwrap_or_default().into(), ..Seen::default() };
+        let mut seen = Seen { line: lines.next().unwrap_or_default().into(), ..Seen::default() };
         let parts: Vec<_> = seen.line.split(' ').collect();
         if parts.len() != 3 || parts[2] != "HTTP/1.1" || !parts[1].starts_with('/') {
             self.wrong(&format!("the line {}", seen.line));
@@ -163,7 +162,8 @@ impl Connection {
                 self.write(&seen.body).await
             }
             "/trailers" => {
-                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n";
+                let head =
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n";
                 self.write(head.as_bytes()).await?;
                 self.write(b"5\r\nhello\r\n0\r\nx-sum: 42\r\n\r\n").await
             }
