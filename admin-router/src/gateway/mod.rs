@@ -11,6 +11,8 @@ mod nodes;
 mod own;
 mod secure;
 mod services;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};

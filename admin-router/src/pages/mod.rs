@@ -263,12 +263,6 @@ impl Pages {
         response.headers.push((LOCATION, value));
         response
     }
-
-    /// What a page may load or run, as it stands in the header.
-    #[cfg(test)]
-    pub(crate) fn csp(&self) -> &HeaderValue {
-        &self.csp
-    }
 }
 
 /// `404 Not Found`.
