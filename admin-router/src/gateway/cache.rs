@@ -84,7 +84,7 @@ impl Gateway {
         let status = match &*held {
             _ if bypass => "BYPASS",
             Some((since, answer)) if since.elapsed() < FRESH => {
-                return respond(inner.from_cache(&ask, answer, &caller, "HIT"), ask.id);
+                return respond(inner.kept_answer(&ask, answer, &caller, "HIT"), ask.id);
             }
             Some(_) => "EXPIRED",
             None => "MISS",
@@ -98,7 +98,7 @@ impl Gateway {
         }
         drop(held);
         inner.cache.trim();
-        respond(inner.from_cache(&ask, &answer, &caller, status), ask.id)
+        respond(inner.kept_answer(&ask, &answer, &caller, status), ask.id)
     }
 }
 
@@ -139,7 +139,7 @@ impl Inner {
         Some(Answer { status: head.status, kind, body })
     }
 
-    fn from_cache(
+    fn kept_answer(
         &self,
         ask: &Ask,
         answer: &Answer,

@@ -23,7 +23,13 @@ pub(super) const FORWARDED: HeaderName = HeaderName::from_static("dcos-forwarded
 const MIB: u64 = 1024 * 1024;
 
 /// The servers that stand in the configuration, with their names.
-pub(crate) struct Servers(Vec<(Server, Option<(Arc<Upstream>, Bytes)>)>);
+pub(crate) struct Servers(Vec<(Server, Option<Configured>)>);
+
+/// One of them, with the `Host` that it expects when it is not the client's.
+struct Configured {
+    upstream: Arc<Upstream>,
+    host: Bytes,
+}
 
 /// The limits of routes.
 pub(crate) struct Paces {
@@ -52,20 +58,20 @@ impl Servers {
             (Server::UiUpdate, &all.ui_update),
         ];
         let made = servers.into_iter().map(|(server, origin)| {
-            let upstream = origin.as_ref().map(|origin| {
-                (origin.upstream(server.tag(), tls), Bytes::from(host_of(origin, server)))
+            let configured = origin.as_ref().map(|origin| Configured {
+                upstream: origin.upstream(server.tag(), tls),
+                host: Bytes::from(host_of(origin, server)),
             });
-            (server, upstream)
+            (server, configured)
         });
         Servers(made.collect())
     }
 
-    fn get(&self, server: Server) -> Option<&(Arc<Upstream>, Bytes)> {
+    fn get(&self, server: Server) -> Option<&Configured> {
         self.0.iter().find(|(known, _)| *known == server)?.1.as_ref()
     }
 }
 
-/// The `Host` that a server expects when it is not the client's.
 fn host_of(origin: &Origin, server: Server) -> String {
     match origin {
         Origin::Unix(_) => server.tag().to_owned(),
@@ -134,12 +140,12 @@ impl Paces {
 
 impl Inner {
     pub(super) fn to_server(&self, ask: &Ask, caller: &Caller, server: Server) -> Decision {
-        let Some((upstream, name)) = self.servers.get(server) else {
+        let Some(configured) = self.servers.get(server) else {
             return self.unavailable(ask, server.tag());
         };
-        let mut forward = self.forward(ask, caller, Arc::clone(upstream), rewritten(ask));
+        let mut forward = self.forward(ask, caller, Arc::clone(&configured.upstream), rewritten(ask));
         if !ask.route.edits.host {
-            forward.host = Host::Set(name.clone());
+            forward.host = Host::Set(configured.host.clone());
         }
         if ask.route.edits.location {
             let edit = Mapped::below(ask.route.pattern.base(), Arc::clone(&ask.head));
@@ -220,7 +226,7 @@ pub(super) fn target(ask: &Ask, prefix: &str, rest: &str) -> Bytes {
         if whole {
             return ask.path.as_bytes().clone();
         }
-        return Bytes::from(joined(prefix, rest, 0).freeze());
+        return joined(prefix, rest, 0).freeze();
     };
     let mut bytes = joined(prefix, rest, query.len() + 1);
     bytes.put_u8(b'?');

@@ -48,7 +48,7 @@ impl Gateway {
                 (Own::Metadata, _) => inner.metadata(&ask).await,
                 (Own::Version, None) => inner.version(&ask),
                 (Own::Ui, None) if ask.path.as_str() == "/" => inner.landing(&ask),
-                (_, Some(path)) => inner.from_file(&ask, &path, what).await,
+                (_, Some(path)) => inner.read_file(&ask, &path, what).await,
                 (_, None) => inner.not_found(&ask.head, &ask.peer),
             };
             response.user = user;
@@ -76,7 +76,7 @@ fn below(folder: Option<&FilePath>, path: &str) -> Option<PathBuf> {
 // === impl Inner ===
 
 impl Inner {
-    async fn from_file(&self, ask: &Ask, path: &FilePath, what: Own) -> Response {
+    async fn read_file(&self, ask: &Ask, path: &FilePath, what: Own) -> Response {
         let text = match read(path).await {
             Ok(text) => text,
             Err(error) => {
