@@ -9,11 +9,18 @@ use super::labels::Labelled;
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
     Mesos(MesosInput),
-    /// With the number of the input in the order of Marathon's: reads say with such a number how
-    /// old they are.
-    Marathon(u64, MarathonInput),
+    Marathon(Turn, MarathonInput),
     /// Time has passed.
     Tick,
+}
+
+/// Where an input stands among those of Marathon's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    /// Each has a greater one than those before. Reads say with such a number how old they are.
+    pub(crate) number: u64,
+    /// No read under way is older than that, the one that is answered with this input included.
+    pub(crate) oldest: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -52,8 +59,6 @@ pub(crate) enum MarathonInput {
         app: Option<AppFact>,
     },
     Task(MarathonTask),
-    /// No read is under way.
-    Idle,
     /// The stream broke.
     Cut,
 }

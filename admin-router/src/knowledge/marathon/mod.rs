@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::asking::{Ask, AskError, Backoff, Server};
-use super::facts::{Input, MarathonInput};
+use super::facts::{Input, MarathonInput, Turn};
 use decode::{Reader, Told};
 use reads::{Read, Reads};
 use sse::{Decoder, TooLong};
@@ -75,9 +75,11 @@ struct Voice {
 // === impl Voice ===
 
 impl Voice {
-    async fn tell(&mut self, input: MarathonInput) -> Result<(), End> {
+    /// `oldest` is as of when the oldest read under way was asked for.
+    async fn tell(&mut self, input: MarathonInput, oldest: Option<u64>) -> Result<(), End> {
         self.number += 1;
-        self.to.send(Input::Marathon(self.number, input)).await.map_err(|_| End::Unheard)
+        let turn = Turn { number: self.number, oldest: oldest.unwrap_or(self.number) };
+        self.to.send(Input::Marathon(turn, input)).await.map_err(|_| End::Unheard)
     }
 }
 
@@ -97,7 +99,7 @@ impl Follower {
             if voice.number > before {
                 backoff.reset();
                 tracing::warn!(%marathon, reason = %end, "the stream of Marathon's events ended");
-                if voice.tell(MarathonInput::Cut).await.is_err() {
+                if voice.tell(MarathonInput::Cut, None).await.is_err() {
                     return;
                 }
             } else {
@@ -159,11 +161,8 @@ impl Connection<'_> {
                 }
                 Some(answer) = self.answers.join_next() => {
                     let (read, input) = answer.map_err(|_| End::Lost)?;
-                    self.voice.tell(input?).await?;
+                    self.tell(input?).await?;
                     self.reads.done(&read);
-                    if self.reads.is_idle() {
-                        self.voice.tell(MarathonInput::Idle).await?;
-                    }
                 }
             }
         }
@@ -189,11 +188,11 @@ impl Connection<'_> {
 
     async fn hear(&mut self, told: Told) -> Result<(), End> {
         match told {
-            Told::Task(task) => self.voice.tell(MarathonInput::Task(task)).await?,
+            Told::Task(task) => self.tell(MarathonInput::Task(task)).await?,
             Told::Registered => self.reads.touch_identity(),
             Told::Touched(apps) => {
                 for app in apps {
-                    self.voice.tell(MarathonInput::Touched(Arc::clone(&app))).await?;
+                    self.tell(MarathonInput::Touched(Arc::clone(&app))).await?;
                     self.reads.touch(app);
                 }
             }
@@ -201,11 +200,15 @@ impl Connection<'_> {
         Ok(())
     }
 
+    async fn tell(&mut self, input: MarathonInput) -> Result<(), End> {
+        self.voice.tell(input, self.reads.oldest()).await
+    }
+
     /// Asks for what has to be read.
     fn read(&mut self) {
-        while let Some(read) = self.reads.next() {
-            let (ask, server, as_of) =
-                (Arc::clone(&self.ask), self.server.clone(), self.voice.number);
+        let as_of = self.voice.number;
+        while let Some(read) = self.reads.next(as_of) {
+            let (ask, server) = (Arc::clone(&self.ask), self.server.clone());
             self.answers.spawn(async move {
                 let input = answer(&ask, &server, &read, as_of).await;
                 (read, input)

@@ -1,6 +1,6 @@
 //! What is to be read of Marathon, and when: each app by one read at a time, many by one of all.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// More apps than this are read as one list.
@@ -24,7 +24,8 @@ pub(super) struct Reads {
     identity: bool,
     all: bool,
     apps: BTreeSet<Arc<str>>,
-    under_way: HashSet<Read>,
+    /// As of which number each was asked for.
+    under_way: HashMap<Read, u64>,
 }
 
 // === impl Reads ===
@@ -44,8 +45,8 @@ impl Reads {
         self.identity = true;
     }
 
-    /// What to read now. To be asked until there is none.
-    pub(super) fn next(&mut self) -> Option<Read> {
+    /// What to read now, as of this number. To be asked until there is none.
+    pub(super) fn next(&mut self, as_of: u64) -> Option<Read> {
         let read = self.choose()?;
         match &read {
             Read::Identity => self.identity = false,
@@ -57,7 +58,7 @@ impl Reads {
                 self.apps.remove(app);
             }
         }
-        self.under_way.insert(read.clone());
+        self.under_way.insert(read.clone(), as_of);
         Some(read)
     }
 
@@ -65,27 +66,27 @@ impl Reads {
         self.under_way.remove(read);
     }
 
-    /// Whether nothing is read, nor has to be.
-    pub(super) fn is_idle(&self) -> bool {
-        self.under_way.is_empty() && !self.identity && !self.all && self.apps.is_empty()
+    /// As of which number the oldest one was asked for.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.under_way.values().min().copied()
     }
 
     fn choose(&self) -> Option<Read> {
-        if self.identity && !self.under_way.contains(&Read::Identity) {
+        if self.identity && !self.under_way.contains_key(&Read::Identity) {
             return Some(Read::Identity);
         }
         // The list of all apps is read alone: what changes meanwhile is read after it.
-        if self.under_way.contains(&Read::All) {
+        if self.under_way.contains_key(&Read::All) {
             return None;
         }
         if self.all || self.apps.len() > MANY {
-            let apps = self.under_way.iter().filter(|read| **read != Read::Identity).count();
+            let apps = self.under_way.keys().filter(|read| **read != Read::Identity).count();
             return (apps == 0).then_some(Read::All);
         }
         if self.under_way.len() >= TOGETHER {
             return None;
         }
-        let free = |app: &&Arc<str>| !self.under_way.contains(&Read::App(Arc::clone(app)));
+        let free = |app: &&Arc<str>| !self.under_way.contains_key(&Read::App(Arc::clone(app)));
         self.apps.iter().find(free).map(|app| Read::App(Arc::clone(app)))
     }
 }
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     fn taken(reads: &mut Reads) -> Vec<Read> {
-        std::iter::from_fn(|| reads.next()).collect()
+        std::iter::from_fn(|| reads.next(7)).collect()
     }
 
     fn app(id: &str) -> Read {
@@ -111,9 +112,9 @@ mod tests {
         reads.done(&Read::All);
         assert_eq!(taken(&mut reads), [app("/a")]);
         reads.done(&app("/a"));
-        assert!(!reads.is_idle());
+        assert_eq!(reads.oldest(), Some(7));
         reads.done(&Read::Identity);
-        assert!(reads.is_idle());
+        assert_eq!(reads.oldest(), None);
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
         reads.done(&app("/a"));
         assert_eq!(taken(&mut reads), [app("/a")]);
         reads.done(&app("/a"));
-        assert!(reads.is_idle());
+        assert_eq!(taken(&mut reads), []);
     }
 
     #[test]
@@ -141,7 +142,7 @@ mod tests {
         reads.done(&app("/first"));
         assert_eq!(taken(&mut reads), [Read::All]);
         reads.done(&Read::All);
-        assert!(reads.is_idle());
+        assert_eq!(taken(&mut reads), []);
     }
 
     #[test]

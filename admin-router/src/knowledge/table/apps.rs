@@ -1,6 +1,7 @@
 //! Apps and their tasks: which service is where.
 
 mod app;
+mod gone;
 mod tasks;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,6 +16,7 @@ use super::agents::Agents;
 use crate::cluster::Service;
 
 use app::App;
+use gone::Gone;
 use tasks::{MarathonWord, MasterWord, Task};
 
 /// What apps are judged by, and where the result goes.
@@ -36,8 +38,8 @@ pub(super) struct Apps {
     framework: Option<Arc<str>>,
     /// Apps that claim a name (dotted) and have where to lead it; the first one has it.
     claims: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
-    /// Apps of which nothing is known any more, but that reads which are under way may bring.
-    empty: Vec<Arc<str>>,
+    /// What must not come back by reads that are under way.
+    gone: Gone,
 }
 
 // === impl Apps: what a master tells ===
@@ -52,8 +54,8 @@ impl Apps {
             self.put_task(fact);
         }
         // What Marathon alone tells of stays: the master's word about it may be on its way.
-        let over = |task: &Task| task.master.is_none() && task.marathon.is_none();
-        let gone = self.tasks.iter().filter(|(_, task)| over(task)).map(|(id, _)| Arc::clone(id));
+        let gone =
+            self.tasks.iter().filter(|(_, task)| task.is_over()).map(|(id, _)| Arc::clone(id));
         for id in gone.collect::<Vec<_>>() {
             self.drop_task(&id);
         }
@@ -79,7 +81,7 @@ impl Apps {
         for id in self.tasks_of_agent(agent) {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             task.master = None;
-            let (app, is_over) = (Arc::clone(&task.app), task.marathon.is_none());
+            let (app, is_over) = (Arc::clone(&task.app), task.is_over());
             if is_over {
                 self.drop_task(&id);
             }
@@ -153,16 +155,6 @@ impl Apps {
             let id = Arc::clone(&app.id);
             self.one_read(as_of, &id, Some(app), context);
         }
-        // A stream that began anew may have missed the end of what only Marathon told of.
-        let missed = |task: &Task| {
-            task.master.is_none() && task.marathon.as_ref().is_none_or(|word| word.told < as_of)
-        };
-        let missed = self.tasks.iter().filter(|(_, task)| missed(task));
-        for id in missed.map(|(id, _)| Arc::clone(id)).collect::<Vec<_>>() {
-            if let Some(app) = self.end_task(&id) {
-                self.judge(&app, context);
-            }
-        }
     }
 
     pub(super) fn one_read(
@@ -182,27 +174,35 @@ impl Apps {
         let (labelled, tasks) =
             read.map_or((None, Vec::new()), |read| (Some(read.labelled), read.tasks));
         app.set_labelled(labelled);
-        if !context.master_is_heard {
-            self.end_unlisted(id, as_of, &tasks);
-        }
+        self.drop_unlisted(id, as_of, &tasks, context.master_is_heard);
         for task in tasks {
-            self.put_marathon_task(as_of, task);
+            self.put_marathon_task(as_of, task, context.master_is_heard);
         }
         self.judge(id, context);
         self.note_empty(id);
     }
 
-    /// With no master to hear, what is listed is what there is.
-    fn end_unlisted(&mut self, app: &str, as_of: u64, listed: &[MarathonTask]) {
+    /// What Marathon does not list any more it does not know any more. With no master to hear,
+    /// that is all there is to know.
+    fn drop_unlisted(
+        &mut self,
+        app: &str,
+        as_of: u64,
+        listed: &[MarathonTask],
+        master_is_heard: bool,
+    ) {
         let Some(app) = self.known.get(app) else { return };
         let listed: HashSet<&str> = listed.iter().map(|task| &*task.id).collect();
-        let newer = |id: &str| {
-            let task = self.tasks.get(id).and_then(|task| task.marathon.as_ref());
-            task.is_some_and(|word| word.told > as_of)
-        };
-        let unlisted = app.tasks.iter().filter(|id| !listed.contains(&***id) && !newer(id));
+        let unlisted = app.tasks.iter().filter(|id| !listed.contains(&***id));
         for id in unlisted.cloned().collect::<Vec<_>>() {
-            self.drop_task(&id);
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            if task.marathon.as_ref().is_some_and(|word| word.told > as_of) {
+                continue;
+            }
+            task.marathon = None;
+            if task.master.is_none() || !master_is_heard {
+                self.drop_task(&id);
+            }
         }
     }
 
@@ -212,15 +212,23 @@ impl Apps {
         task: MarathonTask,
         context: &mut Context<'_>,
     ) {
-        if let Some(app) = self.put_marathon_task(number, task) {
+        if let Some(app) = self.put_marathon_task(number, task, context.master_is_heard) {
             self.judge(&app, context);
             self.note_empty(&app);
         }
     }
 
-    fn put_marathon_task(&mut self, number: u64, fact: MarathonTask) -> Option<Arc<str>> {
+    fn put_marathon_task(
+        &mut self,
+        number: u64,
+        fact: MarathonTask,
+        master_is_heard: bool,
+    ) -> Option<Arc<str>> {
+        if fact.phase == Phase::Ended {
+            self.gone.task(&fact.id, number);
+        }
         let Some(task) = self.tasks.get_mut(&fact.id) else {
-            if fact.phase == Phase::Ended {
+            if self.gone.has_task(&fact.id, number) {
                 return None;
             }
             let (id, app) = (Arc::clone(&fact.id), Arc::clone(&fact.app));
@@ -238,7 +246,7 @@ impl Apps {
             self.drop_task(&fact.id);
             return Some(app);
         }
-        task.hear(fact, number);
+        task.hear(fact, number, master_is_heard);
         Some(app)
     }
 }
@@ -263,17 +271,23 @@ impl Apps {
             && app.is_empty()
             && !std::mem::replace(&mut app.noted, true)
         {
-            self.empty.push(Arc::clone(id));
+            self.gone.app(id, app.as_of);
         }
     }
 
-    /// No read is under way that could bring back what is gone.
-    pub(super) fn forget_empty(&mut self) {
-        for id in std::mem::take(&mut self.empty) {
+    /// No read under way is older than `oldest`: nothing that is gone as of then can come back.
+    pub(super) fn forget(&mut self, oldest: u64) {
+        self.gone.forget_tasks(oldest);
+        while let Some(id) = self.gone.next_app(oldest) {
             let Some(app) = self.known.get_mut(&id) else { continue };
             app.noted = false;
-            if app.is_empty() {
+            if !app.is_empty() {
+                continue;
+            }
+            if app.as_of <= oldest {
                 self.known.remove(&id);
+            } else {
+                self.note_empty(&id);
             }
         }
     }
@@ -354,8 +368,8 @@ impl Apps {
 
 #[cfg(test)]
 impl Apps {
-    /// How many apps, tasks and claims are kept.
-    pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        (self.known.len(), self.tasks.len(), self.claims.len())
+    /// How many apps, tasks and claims are kept, and of what is gone.
+    pub(super) fn sizes(&self) -> [usize; 4] {
+        [self.known.len(), self.tasks.len(), self.claims.len(), self.gone.len()]
     }
 }

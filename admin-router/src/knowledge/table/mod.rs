@@ -57,7 +57,10 @@ impl Table {
     pub(crate) fn apply(&mut self, input: Input, now: Duration) {
         match input {
             Input::Mesos(input) => self.mesos(input, now),
-            Input::Marathon(number, input) => self.marathon(number, input, now),
+            Input::Marathon(turn, input) => {
+                self.marathon(turn.number, input, now);
+                self.apps.forget(turn.oldest);
+            }
             Input::Tick => {
                 self.expire_mesos(now);
                 self.expire_marathon(now);
@@ -138,7 +141,6 @@ impl Table {
             MarathonInput::Task(task) => {
                 self.with_apps(|apps, context| apps.marathon_task(number, task, context));
             }
-            MarathonInput::Idle => self.apps.forget_empty(),
             MarathonInput::Cut => {
                 if self.snapshot.marathon == Source::Live {
                     self.snapshot.marathon = Source::Cut { since: now };

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::facts::{
     AgentFact, AppFact, FrameworkFact, Input, LeaderFact, MarathonInput, MarathonTask, MesosInput,
-    MesosState, Phase, TaskFact,
+    MesosState, Phase, TaskFact, Turn,
 };
 use super::super::snapshot::LookUp;
 use super::super::{labels, task_id};
@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) now: Duration,
     pub(super) snapshot: Snapshot,
     number: u64,
+    /// As of when the oldest read under way was asked for.
+    pub(super) oldest: Option<u64>,
 }
 
 // === impl World ===
@@ -47,7 +49,7 @@ impl World {
     /// Nothing was told yet.
     pub(super) fn new() -> World {
         let table = Table::new(upstreams(), MAX_AGE);
-        World { table, now: Duration::ZERO, snapshot: Snapshot::default(), number: 0 }
+        World { table, now: Duration::ZERO, snapshot: Snapshot::default(), number: 0, oldest: None }
     }
 
     /// Both streams have begun; there is one agent, `a1`.
@@ -78,7 +80,8 @@ impl World {
 
     pub(super) fn marathon(&mut self, input: MarathonInput) {
         self.number += 1;
-        self.apply(Input::Marathon(self.number, input));
+        let turn = Turn { number: self.number, oldest: self.oldest.unwrap_or(self.number) };
+        self.apply(Input::Marathon(turn, input));
     }
 
     pub(super) fn number(&self) -> u64 {

@@ -197,6 +197,7 @@ fn an_older_read_replaces_nothing() {
     world.app(app("/web", "web"));
     world.run(&task_of("/web", 1), 31000);
     let before = world.number();
+    world.oldest = Some(before);
     world.marathon(MarathonInput::Touched("/web".into()));
     let old =
         MarathonInput::App { as_of: before, id: "/web".into(), app: Some(app("/web", "old")) };
@@ -216,6 +217,21 @@ fn an_older_read_replaces_nothing() {
 }
 
 #[test]
+fn a_task_that_has_ended_does_not_come_back_by_an_older_read() {
+    let mut world = World::live();
+    world.mesos(MesosInput::Cut);
+    let task = task_of("/web", 1);
+    let mut read = app("/web", "web");
+    read.tasks = vec![told(&task, Phase::Running, &[31000])];
+    let as_of = world.number();
+    world.oldest = Some(as_of);
+    world.marathon(MarathonInput::Task(told(&task, Phase::Ended, &[])));
+    world.marathon(MarathonInput::App { as_of, id: "/web".into(), app: Some(read) });
+    assert_eq!(world.found("web"), "missing");
+    assert_eq!(world.table.apps.sizes()[1], 0);
+}
+
+#[test]
 fn what_is_gone_is_forgotten() {
     let mut world = World::live();
     for number in 0..50 {
@@ -226,9 +242,8 @@ fn what_is_gone_is_forgotten() {
         let as_of = world.number();
         world.marathon(MarathonInput::App { as_of, id: id.as_str().into(), app: None });
         world.marathon(MarathonInput::Task(told(&task_of(&id, number), Phase::Ended, &[])));
-        world.marathon(MarathonInput::Idle);
     }
-    assert_eq!(world.table.apps.sizes(), (0, 0, 0));
+    assert_eq!(world.table.apps.sizes(), [0; 4]);
     assert!(world.snapshot.ignored.is_empty() && world.snapshot.services.is_empty());
 }
 

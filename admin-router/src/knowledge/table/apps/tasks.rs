@@ -40,8 +40,12 @@ pub(super) struct MarathonWord {
 
 impl Task {
     /// Takes what Marathon tells now. What it told of ports and host stays true when a later
-    /// word leaves it out; and a task that has ended does not come back.
-    pub(super) fn hear(&mut self, fact: MarathonTask, number: u64) {
+    /// word leaves it out; and a task that has ended does not come back. While no master is heard
+    /// it takes the place of the master's word.
+    pub(super) fn hear(&mut self, fact: MarathonTask, number: u64, master_is_heard: bool) {
+        if !master_is_heard && let Some(master) = &mut self.master {
+            master.phase = fact.phase;
+        }
         let Some(known) = &mut self.marathon else {
             self.marathon = Some(MarathonWord::new(fact, number));
             return;
@@ -57,6 +61,12 @@ impl Task {
             known.ports = fact.ports;
         }
         known.ip = fact.ip.or(known.ip);
+    }
+
+    /// Whether nobody tells of it any more but that it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        let may_run = |word: &MarathonWord| word.phase != Phase::Ended;
+        self.master.is_none() && !self.marathon.as_ref().is_some_and(may_run)
     }
 
     /// Whether it runs, and is Marathon's own: another framework may name its tasks likewise.
