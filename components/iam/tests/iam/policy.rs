@@ -1,0 +1,130 @@
+//! The stream that judges follow.
+
+use std::time::Duration;
+
+use http::Method;
+use http_body_util::BodyExt;
+use hyper_body::Lines;
+use identity::wire::Line;
+use identity::{Action, Snapshot};
+use serde_json::json;
+
+use crate::harness::{Iam, started, started_with};
+
+mod hyper_body {
+    use std::collections::VecDeque;
+
+    use http_body_util::BodyExt;
+
+    /// The lines of an answer without end.
+    pub(crate) struct Lines<B> {
+        body: B,
+        rest: Vec<u8>,
+        ready: VecDeque<Vec<u8>>,
+    }
+
+    impl<B> Lines<B>
+    where
+        B: http_body_util::BodyExt<Data = bytes::Bytes> + Unpin,
+    {
+        pub(crate) fn new(body: B) -> Lines<B> {
+            Lines { body, rest: Vec::new(), ready: VecDeque::new() }
+        }
+
+        /// The next line; `None` when the stream has ended.
+        pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
+            loop {
+                if let Some(line) = self.ready.pop_front() {
+                    return Some(line);
+                }
+                let frame = BodyExt::frame(&mut self.body).await?.ok()?;
+                self.rest.extend_from_slice(&frame.into_data().ok()?);
+                while let Some(at) = self.rest.iter().position(|b| *b == b'\n') {
+                    let mut line: Vec<u8> = self.rest.drain(..=at).collect();
+                    line.pop();
+                    self.ready.push_back(line);
+                }
+            }
+        }
+    }
+}
+
+async fn follow(iam: &Iam) -> Lines<impl BodyExt<Data = bytes::Bytes> + Unpin + use<>> {
+    let request = iam.ask(Method::GET, "/internal/policy").admin().request();
+    let response = iam.client.send(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    Lines::new(response.into_body())
+}
+
+async fn line(lines: &mut Lines<impl BodyExt<Data = bytes::Bytes> + Unpin>) -> Option<Line> {
+    let next = tokio::time::timeout(Duration::from_secs(20), lines.next()).await.unwrap();
+    next.map(|line| serde_json::from_slice(&line).unwrap())
+}
+
+#[tokio::test]
+async fn first_everything_then_each_change_and_signs_of_life() {
+    let iam = started_with(|config| config.heartbeat = Duration::from_millis(50)).await;
+    let token = iam.user("anna").await;
+    let mut lines = follow(&iam).await;
+    let mut snapshot = Snapshot::from_line(line(&mut lines).await.unwrap()).unwrap();
+    assert!(snapshot.policy.is_superuser("admin"));
+    assert!(snapshot.authenticate(&token, 0).is_ok());
+    iam.allow("anna", "dcos:a", "read").await;
+    assert_eq!(iam.put("/groups/dev", json!({ "description": "" })).await.status, 201);
+    let put = iam.ask(Method::PUT, "/groups/dev/users/anna").admin().send().await;
+    assert_eq!(put.status, 204);
+    assert_eq!(iam.ask(Method::DELETE, "/users/anna/tokens").admin().send().await.status, 204);
+    let mut beats = 0;
+    while snapshot.authenticate(&token, 0).is_ok() || beats == 0 {
+        let line = line(&mut lines).await.unwrap();
+        beats += usize::from(line.changes.is_none());
+        snapshot.apply_line(line).unwrap();
+    }
+    assert!(snapshot.policy.allows("anna", "dcos:a:b", Action::Read));
+    assert_eq!(&*snapshot.policy.user("anna").unwrap().groups[0], "dev");
+    // Who begins now has the same.
+    let mut fresh = follow(&iam).await;
+    let fresh = Snapshot::from_line(line(&mut fresh).await.unwrap()).unwrap();
+    assert_eq!(fresh, snapshot);
+    iam.stopped().await;
+}
+
+#[tokio::test]
+async fn components_may_follow_with_their_own_account() {
+    let iam = started().await;
+    let file = iam.running.service_accounts.join("dcos_mesos_agent.json");
+    let account = http_kit::guard::ServiceAccount::load(&file).unwrap();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let body = account.login_body(i64::try_from(since.as_secs()).unwrap()).unwrap();
+    let login = iam.try_login(serde_json::from_str(&body).unwrap()).await.json();
+    let token = login["token"].as_str().unwrap();
+    let request = iam.ask(Method::GET, "/internal/policy").token(token).request();
+    let mut lines = Lines::new(iam.client.send(request).await.unwrap().into_body());
+    assert!(line(&mut lines).await.unwrap().snapshot.is_some());
+    iam.stopped().await;
+}
+
+/// A follower that does not read is cut off; the others, and those who change things, do not
+/// wait for it, and it finds everything when it comes again.
+#[tokio::test]
+async fn a_slow_follower_is_cut_off() {
+    let iam = started_with(|config| config.heartbeat = Duration::from_millis(1)).await;
+    let mut slow = follow(&iam).await;
+    let first = line(&mut slow).await.unwrap();
+    assert!(first.snapshot.is_some());
+    // Heartbeats and changes fill what the connection and the server hold for it.
+    for n in 0..40 {
+        let body = json!({ "description": "x".repeat(4000), "provider_type": "internal" });
+        assert_eq!(iam.put(&format!("/groups/g{n}"), body).await.status, 201);
+    }
+    let mut quick = follow(&iam).await;
+    assert!(line(&mut quick).await.unwrap().snapshot.is_some());
+    drop(slow);
+    crate::harness::until("the follower is gone", async || {
+        let metrics = iam.ask(Method::GET, "/metrics").send().await;
+        String::from_utf8_lossy(&metrics.body).contains("iam_policy_followers 1\n")
+    })
+    .await;
+    iam.stopped().await;
+}
