@@ -27,4 +27,4 @@ pub use certificate::CertificateError;
 pub use cluster::{Agent, Cluster, Failure, Known, Leader, Resolution, Service};
 pub use config::{Challenge, Config, Role, Secret, Site, Upstreams};
 pub use origin::{Origin, OriginError};
-pub use run::{Error, Running, start};
+pub use run::{Error, Running, start, start_with};

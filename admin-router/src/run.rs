@@ -61,9 +61,18 @@ struct Tasks {
 
 /// Starts a gateway and returns when it answers requests.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, Error> {
+    start_with(config, None, shutdown).await
+}
+
+/// As [`start`], with knowledge of the cluster from elsewhere.
+pub async fn start_with(
+    config: Config,
+    cluster: Option<Arc<dyn Cluster>>,
+    shutdown: CancellationToken,
+) -> Result<Running, Error> {
     // However it ends, all of it ends.
     let mut tasks = Tasks { shutdown: shutdown.child_token(), joins: Vec::new() };
-    let started = begin(config, &mut tasks).await;
+    let started = begin(config, cluster, &mut tasks).await;
     let (server, plain, tls) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -81,7 +90,11 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
 
 type Started = (JoinHandle<()>, Option<SocketAddr>, Option<SocketAddr>);
 
-async fn begin(mut config: Config, tasks: &mut Tasks) -> Result<Started, Error> {
+async fn begin(
+    mut config: Config,
+    known: Option<Arc<dyn Cluster>>,
+    tasks: &mut Tasks,
+) -> Result<Started, Error> {
     check(&config)?;
     complete(&mut config);
     let ca = match &config.ca_file {
@@ -105,7 +118,10 @@ async fn begin(mut config: Config, tasks: &mut Tasks) -> Result<Started, Error> 
     let client = Client::new(client_config.clone());
     let (guard, tokens) = identity(&config, client_config, tasks).await;
     let certificates = certificate(&config, &client, &tokens, tasks).await?;
-    let cluster = cluster(&config, authorities, &tokens, tasks)?;
+    let cluster = match known {
+        Some(cluster) => cluster,
+        None => cluster(&config, authorities, &tokens, tasks)?,
+    };
     let parts = Parts { guard, cluster, client, tls: verified };
     let read = |source| Error::Read { path: "the error pages".to_owned(), source };
     let gateway = Gateway::new(&config, parts).map_err(read)?;

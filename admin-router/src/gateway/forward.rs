@@ -143,7 +143,8 @@ impl Inner {
         let Some(configured) = self.servers.get(server) else {
             return self.unavailable(ask, server.tag());
         };
-        let mut forward = self.forward(ask, caller, Arc::clone(&configured.upstream), rewritten(ask));
+        let mut forward =
+            self.forward(ask, caller, Arc::clone(&configured.upstream), rewritten(ask));
         if !ask.route.edits.host {
             forward.host = Host::Set(configured.host.clone());
         }

@@ -1,0 +1,15 @@
+//! Gateways that listen, with an IAM and upstreams that listen too.
+// A test that fails says so by panicking.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails says so by panicking"
+)]
+
+mod fakes;
+mod login;
+mod plain;
+mod routing;
+mod secure;
+mod wire;
