@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::asking::{Ask, Server};
 use super::facts::Input;
 use super::settings::Settings;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Source};
 use super::table::{Table, Upstreams};
-use super::{marathon, mesos};
+use super::{Knowledge, marathon, mesos};
 use crate::Origin;
 
 /// Inputs that may wait; a follower that is faster waits itself.
@@ -27,6 +27,7 @@ pub(super) struct Keeper {
     table: Table,
     inputs: mpsc::Receiver<Input>,
     now: Arc<ArcSwap<Snapshot>>,
+    began: Instant,
     followers: Vec<Follower>,
 }
 
@@ -38,11 +39,7 @@ enum Follower {
 // === impl Keeper ===
 
 impl Keeper {
-    pub(super) fn new(
-        settings: &Settings,
-        upstreams: Upstreams,
-        now: Arc<ArcSwap<Snapshot>>,
-    ) -> Keeper {
+    pub(super) fn new(settings: &Settings, upstreams: Upstreams, knowledge: &Knowledge) -> Keeper {
         let (to, inputs) = mpsc::channel(WAITING);
         let Settings { authorities, authorization, timeout, .. } = settings;
         let ask = Ask::new(authorities.clone(), authorization.clone(), CONNECT, *timeout);
@@ -53,7 +50,9 @@ impl Keeper {
         let marathons = servers(&settings.marathon);
         let marathon = marathon::Follower { ask, marathons, to };
         let followers = vec![Follower::Mesos(mesos), Follower::Marathon(marathon)];
-        Keeper { table: Table::new(upstreams, settings.max_age), inputs, now, followers }
+        let table = Table::new(upstreams, settings.max_age);
+        let (now, began) = (Arc::clone(&knowledge.now), knowledge.began);
+        Keeper { table, inputs, now, began, followers }
     }
 
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
@@ -72,7 +71,6 @@ impl Keeper {
     }
 
     async fn keep(&mut self) {
-        let began = Instant::now();
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(TOGETHER);
@@ -86,10 +84,24 @@ impl Keeper {
                 ticks.tick().await;
             }
             for input in batch.drain(..) {
-                self.table.apply(input, began.elapsed());
+                self.table.apply(input, self.began.elapsed());
             }
             if let Some(snapshot) = self.table.take_change() {
-                self.now.store(Arc::new(snapshot));
+                self.publish(snapshot);
+            }
+        }
+    }
+
+    fn publish(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
+        let before = self.now.swap(Arc::clone(&snapshot));
+        let sources = [
+            ("the leading master", before.mesos, snapshot.mesos),
+            ("Marathon", before.marathon, snapshot.marathon),
+        ];
+        for (source, before, now) in sources {
+            if before != now && matches!(now, Source::Expired { .. }) {
+                tracing::error!(source, "what it told is too old to be used");
             }
         }
     }

@@ -11,6 +11,7 @@
 //!    Another one is opened at once, and begins with everything there is.
 
 mod asking;
+mod describe;
 mod dns;
 mod facts;
 pub mod fuzz;
@@ -26,8 +27,10 @@ mod task_id;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +44,8 @@ pub use snapshot::{Snapshot, Source};
 #[derive(Clone)]
 pub struct Knowledge {
     now: Arc<ArcSwap<Snapshot>>,
+    /// When the table's clock began.
+    began: Instant,
     dns: Option<Arc<Dns>>,
 }
 
@@ -48,8 +53,8 @@ pub struct Knowledge {
 pub fn start(settings: &Settings, shutdown: CancellationToken) -> (Knowledge, JoinHandle<()>) {
     let upstreams = settings.upstreams();
     let dns = Dns::new(settings, upstreams.clone()).map(Arc::new);
-    let knowledge = Knowledge { now: Arc::default(), dns };
-    let keeper = keeper::Keeper::new(settings, upstreams, Arc::clone(&knowledge.now));
+    let knowledge = Knowledge { dns, ..Knowledge::nothing() };
+    let keeper = keeper::Keeper::new(settings, upstreams, &knowledge);
     (knowledge, tokio::spawn(keeper.run(shutdown)))
 }
 
@@ -58,12 +63,17 @@ pub fn start(settings: &Settings, shutdown: CancellationToken) -> (Knowledge, Jo
 impl Knowledge {
     /// Knows nothing of the cluster, and never will: a gateway on an agent.
     pub fn nothing() -> Knowledge {
-        Knowledge { now: Arc::default(), dns: None }
+        Knowledge { now: Arc::default(), began: Instant::now(), dns: None }
     }
 
     /// All that is known at this moment.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.now.load_full()
+    }
+
+    /// All that is known at this moment, for people who look for a fault.
+    pub fn describe(&self) -> Value {
+        self.now.load().describe(self.began.elapsed())
     }
 }
 

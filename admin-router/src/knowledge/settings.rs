@@ -45,6 +45,23 @@ pub struct Settings {
 // === impl Settings ===
 
 impl Settings {
+    /// As the original asks, without a token and without Mesos-DNS.
+    pub fn new(mesos: Vec<Origin>, marathon: Vec<Origin>) -> Result<Settings, rustls::Error> {
+        Ok(Settings {
+            mesos,
+            marathon,
+            mesos_dns: None,
+            authorization: None,
+            authorities: Authorities::default(),
+            service_tls: crate::upstream_tls::unverified()?,
+            host_ip: None,
+            master_gateway: (proxy::Scheme::Http, 80),
+            agent_port: 61001,
+            max_age: Duration::from_secs(259_200),
+            timeout: Duration::from_secs(60),
+        })
+    }
+
     pub(super) fn upstreams(&self) -> Upstreams {
         Upstreams {
             tls: Arc::clone(&self.service_tls),

@@ -401,3 +401,35 @@ fn leaders_are_the_same_for_as_long_as_they_lead() {
     world.marathon(MarathonInput::Identity { framework: None, leader: other });
     assert!(matches!(world.snapshot.marathon_leader(), Known::Found(_)));
 }
+
+#[test]
+fn while_no_master_is_heard_marathon_takes_its_place() {
+    let mut world = World::live();
+    world.app(app("/web", "web"));
+    let task = task_of("/web", 1);
+    world.run(&task, 31000);
+    world.mesos(MesosInput::Cut);
+    world.marathon(MarathonInput::Task(told(&task, Phase::Waiting, &[])));
+    assert_eq!(world.found("web"), "missing", "its agent is out of reach");
+    world.marathon(MarathonInput::Task(told(&task, Phase::Running, &[31000])));
+    assert_eq!(world.found("web"), "10.0.0.11:31000 1");
+}
+
+#[test]
+fn all_of_it_can_be_shown() {
+    let mut world = World::live();
+    world.app(app("/web", "web"));
+    world.app(app("/idle", "idle"));
+    world.run(&task_of("/web", 1), 31000);
+    world.mesos(MesosInput::Framework(framework("f-1", "silent", Some(""))));
+    world.now = Duration::from_secs(5);
+    world.marathon(MarathonInput::Cut);
+    let shown = world.snapshot.describe(Duration::from_secs(12));
+    assert_eq!(shown["mesos"]["state"], "live");
+    assert_eq!(shown["marathon"], serde_json::json!({"state": "cut", "age_seconds": 7}));
+    assert_eq!(shown["leader"]["address"], "10.0.0.1:5050");
+    assert_eq!(shown["services"]["web"]["address"], "10.0.0.11:31000");
+    assert_eq!(shown["ignored_apps"]["/idle"], "none of its tasks runs");
+    assert_eq!(shown["frameworks"]["f-1"]["mesos_dns"], "silent");
+    assert_eq!(shown["agents"]["a1"], "10.0.0.11:5051");
+}
