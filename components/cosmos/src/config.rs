@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http_kit::guard::{Guard, TokenSource};
 use universe::Limits;
 
 /// Configuration of the service.
@@ -38,6 +39,10 @@ pub struct Config {
     pub uninstall_interval: Duration,
     /// The most bytes of a repository, and of what is in it.
     pub limits: Limits,
+    /// Judges requests by tokens; by default none are.
+    pub guard: Guard,
+    /// Gives the token for what nobody waits for; a request is handed on with its own.
+    pub tokens: Option<TokenSource>,
 }
 
 impl Config {
@@ -58,6 +63,8 @@ impl Config {
             fetch_timeout: Duration::from_secs(60),
             uninstall_interval: Duration::from_secs(10),
             limits: Limits::default(),
+            guard: Guard::disabled(),
+            tokens: None,
         }
     }
 }

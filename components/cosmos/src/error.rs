@@ -3,6 +3,7 @@
 
 use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
+use http_kit::guard::Refusal;
 use serde_json::{Value, json};
 use universe::collection::LookupError;
 use universe::{MediaType, Object, PackageFault, RenderError, RepositoryError};
@@ -425,6 +426,19 @@ impl Failure {
         Failure::new("Forbidden", message)
             .data(json!({"serviceName": service, "destination": destination}))
             .shown_status(StatusCode::FORBIDDEN)
+    }
+
+    /// Whoever asks may not use this service.
+    pub(crate) fn refused(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Unauthenticated => {
+                let mut answer = http_kit::respond::ok();
+                refusal.decorate(&mut answer);
+                Failure::unauthorized("cosmos", answer.headers())
+            }
+            Refusal::Forbidden => Failure::forbidden("cosmos", None),
+            Refusal::Unavailable => Failure::service_unavailable("iam"),
+        }
     }
 
     pub(crate) fn generic_http(method: &http::Method, uri: &str, found: StatusCode) -> Failure {

@@ -28,6 +28,7 @@ mod version;
 
 use http_kit::Client;
 
+pub use crate::http::permissions::TABLE as PERMISSIONS;
 pub use config::Config;
 pub use run::{CosmosError, Running, start};
 

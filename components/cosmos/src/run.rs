@@ -76,6 +76,7 @@ pub async fn start(
         marathon.clone(),
         services.clone(),
         claims.clone(),
+        config.tokens.clone(),
         config.uninstall_interval,
         shutdown.clone(),
     )

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster_state::{ClusterState, StateError, Version, When};
 use http::StatusCode;
+use http::header::AUTHORIZATION;
+use http_kit::guard::TokenSource;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, mpsc};
@@ -16,6 +18,7 @@ use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::claims::Claims;
+use crate::clients::Authorization;
 use crate::clients::marathon::{App, Deployment, Marathon};
 use crate::clients::services::Services;
 use crate::error::Failure;
@@ -86,6 +89,8 @@ pub(crate) struct Uninstalls {
 struct Asked {
     marathon: Marathon,
     services: Services,
+    /// Nobody waits whose token could be handed on.
+    tokens: Option<TokenSource>,
 }
 
 /// The deployments under way, asked for at most once a round.
@@ -117,6 +122,7 @@ impl Uninstalls {
         marathon: Marathon,
         services: Services,
         claims: Claims,
+        tokens: Option<TokenSource>,
         interval: Duration,
         shutdown: CancellationToken,
     ) -> Result<(Uninstalls, JoinHandle<()>), StateError> {
@@ -134,7 +140,7 @@ impl Uninstalls {
         }
         let follower = Follower {
             uninstalls: uninstalls.clone(),
-            asked: Asked { marathon, services },
+            asked: Asked { marathon, services, tokens },
             claims,
             pending,
             waiting: VecDeque::new(),
@@ -308,9 +314,14 @@ impl Follower {
 impl Asked {
     async fn look(&self, pending: &Pending, deployments: &Deployments) -> Step {
         let app = pending.app_id.as_str();
-        match timeout(STEP, self.step(pending, deployments)).await {
+        let token = self.tokens.as_ref().and_then(TokenSource::authorization);
+        match timeout(STEP, self.step(pending, deployments, token.as_ref())).await {
             Ok(Ok(step)) => step,
             Ok(Err(failure)) => {
+                if let (StatusCode::UNAUTHORIZED, Some(tokens)) = (failure.status, &self.tokens) {
+                    tokens
+                        .refused(&token.map(|token| (AUTHORIZATION, token)).into_iter().collect());
+                }
                 tracing::warn!(app, error = %failure.message, "an uninstall waits");
                 Step::Again
             }
@@ -322,9 +333,14 @@ impl Asked {
     }
 
     /// Looks once: is the deployment over, has the service cleaned up, then delete its app.
-    async fn step(&self, pending: &Pending, deployments: &Deployments) -> Result<Step, Failure> {
+    async fn step(
+        &self,
+        pending: &Pending,
+        deployments: &Deployments,
+        by: Authorization<'_>,
+    ) -> Result<Step, Failure> {
         let id = pending.app_id.as_str();
-        let all = deployments.get_or_init(|| self.marathon.deployments(None)).await;
+        let all = deployments.get_or_init(|| self.marathon.deployments(by)).await;
         let going_on = |deployment: &Deployment| match &pending.deployment {
             Some(named) => deployment.id == *named,
             // Its name was lost: any that concerns the app may be it.
@@ -333,7 +349,7 @@ impl Asked {
         if all.as_ref().map_err(Clone::clone)?.iter().any(going_on) {
             return Ok(Step::Again);
         }
-        let Some(app) = self.marathon.find(id, None).await? else {
+        let Some(app) = self.marathon.find(id, by).await? else {
             tracing::warn!(app = id, "the app is gone: nothing to uninstall any more");
             return Ok(Step::Done);
         };
@@ -345,16 +361,16 @@ impl Asked {
             });
         }
         let version = app.label(VERSION_LABEL).unwrap_or("v1");
-        if !self.services.is_deployed(id, version, None).await? {
+        if !self.services.is_deployed(id, version, by).await? {
             return Ok(Step::Again);
         }
         // When they cannot be read any more the service is ready to go.
-        if let Ok(now) = self.services.framework_ids(id, version, None).await
+        if let Ok(now) = self.services.framework_ids(id, version, by).await
             && !same(&now, &pending.frameworks)
         {
             return Ok(Step::Again);
         }
-        let status = self.marathon.delete(id, false, None).await?;
+        let status = self.marathon.delete(id, false, by).await?;
         tracing::info!(app = id, %status, "deleted the app of a service that uninstalled itself");
         // Anything else, such as a deployment in its way, and it stands as before.
         let settled = matches!(status, StatusCode::OK | StatusCode::NOT_FOUND);

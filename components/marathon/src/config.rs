@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use http_kit::logging::LevelControl;
+use http_kit::{
+    guard::{Guard, TokenSource},
+    logging::LevelControl,
+};
 use marathon_core::Config as CoreConfig;
 use marathon_model::settings::{AcceptedRoles, NewGroupEnforceRole};
 use serde_json::{Value, json};
@@ -60,6 +63,10 @@ pub struct Config {
     pub principal: Option<String>,
     /// `--mesos_authentication_secret` or the contents of `--mesos_authentication_secret_file`.
     pub secret: Option<Hidden<String>>,
+    /// Judges requests by tokens; by default none are.
+    pub guard: Guard,
+    /// Gives the token that is shown to the master.
+    pub tokens: Option<TokenSource>,
     /// `--max_concurrent_marathon_health_checks`.
     pub max_concurrent_health_checks: usize,
     /// `--zk_max_versions`: of each app.
@@ -134,6 +141,8 @@ impl Default for Config {
             webui_url: None,
             principal: None,
             secret: None,
+            guard: Guard::disabled(),
+            tokens: None,
             max_concurrent_health_checks: 256,
             max_versions: 50,
             core: CoreConfig::default(),

@@ -1,13 +1,15 @@
 //! The framework: its subscription, what the master says as inputs, and the calls it makes.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use http::{HeaderValue, header::AUTHORIZATION};
+use http_kit::guard::TokenSource;
 use marathon_core::{Call, FailedCall, Input};
 use mesos_messages::v1::{
     self,
     framework_info::{Capability, capability},
     scheduler::{Event, event},
 };
-use mesos_scheduler::{CallError, Client, ClientError, Credential, Notice};
+use mesos_scheduler::{Authorize, CallError, Client, ClientError, Credential, Notice};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -65,8 +67,25 @@ impl Framework {
             .clone()
             .zip(config.secret.clone())
             .map(|(principal, secret)| Credential { principal, secret: secret.0 });
+        let tokens = config.tokens.clone();
+        settings.authorization =
+            tokens.map(|tokens| Arc::new(Tokens(tokens)) as Arc<dyn Authorize>);
         let (client, notices) = mesos_scheduler::start(settings);
         Self { notices, calls: Calls::start(client, info) }
+    }
+}
+
+/// The token of the service's account.
+#[derive(Debug)]
+struct Tokens(TokenSource);
+
+impl Authorize for Tokens {
+    fn header(&self) -> Option<HeaderValue> {
+        self.0.authorization()
+    }
+
+    fn refused(&self, header: &HeaderValue) {
+        self.0.refused(&[(AUTHORIZATION, header.clone())].into_iter().collect());
     }
 }
 

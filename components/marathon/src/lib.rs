@@ -20,5 +20,6 @@ pub mod store;
 
 pub use config::Config;
 pub use handle::{Handle, Inbox, Info};
+pub use http::permissions::TABLE as PERMISSIONS;
 pub use http::service;
 pub use run::{Error, Running, run, start};

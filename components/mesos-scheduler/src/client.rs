@@ -246,11 +246,6 @@ impl Worker {
         })?;
         let status = answer.status().as_u16();
         let message = text(answer).await;
-        if status == 401
-            && let Some(authorization) = &self.config.authorization
-        {
-            authorization.refused();
-        }
         if (200..300).contains(&status) {
             self.note(call);
             Ok(())

@@ -53,8 +53,8 @@ pub trait Authorize: fmt::Debug + Send + Sync {
     /// The header of the next call; none while there is no token.
     fn header(&self) -> Option<HeaderValue>;
 
-    /// The master did not take the last one.
-    fn refused(&self) {}
+    /// The master did not take this one.
+    fn refused(&self, header: &HeaderValue);
 }
 
 // === impl Config ===

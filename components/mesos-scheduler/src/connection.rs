@@ -3,7 +3,7 @@
 use crate::{Authorize, Config};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -80,17 +80,21 @@ impl Connection {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = http::Uri::from_static(PATH);
         *request.headers_mut() = self.headers.clone();
-        if let Some(authorization) = &self.authorization
-            && let Some(mut value) = authorization.header()
-        {
-            value.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, value);
+        let token = self.authorization.as_ref().and_then(|from| Some((from, from.header()?)));
+        if let Some((_, token)) = &token {
+            let mut token = token.clone();
+            token.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, token);
         }
         if let Some(value) = stream_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             request.headers_mut().insert(STREAM_ID, value);
         }
         let answer = timeout(self.timeout, self.sender.send_request(request)).await;
-        Ok(answer.map_err(|_| ConnectionError::Timeout(self.host.clone()))??)
+        let answer = answer.map_err(|_| ConnectionError::Timeout(self.host.clone()))??;
+        if let (StatusCode::UNAUTHORIZED, Some((from, token))) = (answer.status(), &token) {
+            from.refused(token);
+        }
+        Ok(answer)
     }
 }
 

@@ -139,15 +139,11 @@ impl Session {
 
     /// A token may be old, or the master may not know of it or its permissions yet.
     fn is_token_refused(&self, status: u16) -> bool {
-        let Some(authorization) = &self.config.authorization else { return false };
-        if !matches!(status, 401 | 403) {
-            return false;
+        let refused = self.config.authorization.is_some() && matches!(status, 401 | 403);
+        if refused {
+            tracing::warn!(status, "the master refuses our token");
         }
-        tracing::warn!(status, "the master refuses our token");
-        if status == 401 {
-            authorization.refused();
-        }
-        true
+        refused
     }
 
     async fn ask(&self, host: &str) -> Result<Response<Incoming>, ConnectionError> {

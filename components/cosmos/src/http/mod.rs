@@ -2,6 +2,7 @@
 
 mod metrics;
 mod negotiate;
+pub(crate) mod permissions;
 mod route;
 
 use std::net::SocketAddr;
@@ -10,13 +11,16 @@ use std::time::Instant;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use http_kit::guard::Refusal;
 use http_kit::negotiate::accepts_gzip;
+use http_kit::permissions::Caller;
 use http_kit::{Params, Reply, Request, Response, Service, gzip, respond};
 use serde_json::Value;
 use universe::{MediaType, Object, describe};
 
 use self::metrics::Counters;
 pub(crate) use self::negotiate::{Session, Types};
+use self::permissions::TABLE;
 use self::route::{Route, find};
 use crate::Cosmos;
 use crate::error::Failure;
@@ -43,21 +47,25 @@ impl Api {
 }
 
 impl Service for Api {
-    fn call(&self, request: Request, _: SocketAddr) -> Reply {
+    fn call(&self, request: Request, peer: SocketAddr) -> Reply {
         let Some(found) = find(request.method(), request.uri().path()) else {
             return Reply::Now(respond::status(StatusCode::NOT_FOUND));
         };
         let (route, name, prefix) = (found.route, found.name, found.prefix.to_owned());
         let (cosmos, counters) = (Arc::clone(&self.cosmos), Arc::clone(&self.counters));
+        let judged = judge(&cosmos, name, &request, peer);
         // What was asked for is done even when the client leaves: an install that stops half
         // way would leave nobody knowing.
         Reply::detached(async move {
             let (gzip, started) = (accepts_gzip(request.headers()), Instant::now());
-            let response = match route {
-                Route::Resource => handlers::resource(&cosmos, request.into_parts().0.uri).await,
-                Route::Call(call) => answer(&cosmos, call, prefix, request).await,
-                Route::Metrics => metrics(&cosmos, &counters).await,
-                Route::Health => Ok(respond::json("{\"healthy\":true}")),
+            let response = match (judged, route) {
+                (Err(refusal), _) => Err(Failure::refused(refusal)),
+                (Ok(()), Route::Resource) => {
+                    handlers::resource(&cosmos, request.into_parts().0.uri).await
+                }
+                (Ok(()), Route::Call(call)) => answer(&cosmos, call, prefix, request).await,
+                (Ok(()), Route::Metrics) => metrics(&cosmos, &counters).await,
+                (Ok(()), Route::Health) => Ok(respond::json("{\"healthy\":true}")),
             };
             let response = response.unwrap_or_else(|failure| {
                 tracing::info!(kind = failure.kind, message = %failure.message, "refused");
@@ -67,6 +75,15 @@ impl Service for Api {
             if gzip && gzip::applies(&response) { gzip::compress(response).await } else { response }
         })
     }
+}
+
+/// Whether whoever asks may make this call.
+fn judge(cosmos: &Cosmos, name: &str, request: &Request, peer: SocketAddr) -> Result<(), Refusal> {
+    if TABLE.is_public(request.method(), name) {
+        return Ok(());
+    }
+    let caller = Caller::of_request(&cosmos.config.guard, request.headers(), peer)?;
+    TABLE.judge_door(request.method(), name, &caller)
 }
 
 async fn metrics(cosmos: &Cosmos, counters: &Counters) -> Result<Response, Failure> {

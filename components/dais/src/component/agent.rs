@@ -2,6 +2,7 @@
 
 use super::{
     Logging,
+    access::{self, Access, HasAccess},
     flags::{MESOS, Table, boolean, duration, json, parsed, size, switch, value},
     until_signal,
 };
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 struct Config {
     agent: AgentConfig,
     logging: Logging,
+    access: Access,
     runtime_dir: Option<PathBuf>,
     fetcher_cache_dir: Option<PathBuf>,
 }
@@ -22,6 +24,7 @@ impl Default for Config {
         Self {
             agent: AgentConfig::new("", ""),
             logging: Logging::default(),
+            access: Access::default(),
             runtime_dir: None,
             fetcher_cache_dir: None,
         }
@@ -124,6 +127,12 @@ fn contents(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     std::fs::read_to_string(text).map_err(|error| error.to_string())
+}
+
+impl HasAccess for Config {
+    fn access(&mut self) -> &mut Access {
+        &mut self.access
+    }
 }
 
 const TABLE: Table<Config> = Table {
@@ -331,6 +340,9 @@ const TABLE: Table<Config> = Table {
             set!(agent.http_heartbeat_interval, duration),
         ),
         value("external_log_file", "", "File shown as /slave/log.", some!(agent.log_file, path)),
+        access::mode(),
+        access::iam(),
+        access::account(),
         value("logging_level", "", "DEBUG, INFO, WARNING or ERROR. (INFO)", |config, text| {
             config.logging.set(text)
         }),
@@ -476,6 +488,7 @@ fn configure(
 ) -> anyhow::Result<Config> {
     let mut config = Config::default();
     TABLE.apply(&mut config, arguments, environment)?;
+    config.access.check()?;
     let agent = &mut config.agent;
     if agent.master.is_empty() {
         bail!("an agent needs --master=HOST:PORT");
@@ -491,12 +504,16 @@ fn configure(
 
 /// Runs an agent until a signal; its tasks run on.
 pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
-    let config = configure(arguments, |name| std::env::var(name).ok())?;
+    let mut config = configure(arguments, |name| std::env::var(name).ok())?;
     crate::logging::start(&config.logging.level)?;
     let shutdown = until_signal()?;
-    let running = mesos_agent::start(config.agent, shutdown).await?;
+    let granted = config.access.start(&shutdown)?;
+    config.agent.guard = granted.guard.clone();
+    let running = mesos_agent::start(config.agent, shutdown.clone()).await?;
     tracing::info!(address = %running.address, "the agent is up");
-    running.join.await??;
+    let ended = running.join.await;
+    granted.end(&shutdown).await;
+    ended??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Logging,
+    access::{self, Access, HasAccess},
     flags::{COSMOS, Table, duration, parsed, size, value},
     until_signal,
 };
@@ -12,12 +13,13 @@ use std::{path::PathBuf, process::ExitCode};
 struct Config {
     service: cosmos::Config,
     logging: Logging,
+    access: Access,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let service = cosmos::Config::new(String::new(), String::new(), PathBuf::new());
-        Self { service, logging: Logging::default() }
+        Self { service, logging: Logging::default(), access: Access::default() }
     }
 }
 
@@ -25,6 +27,12 @@ impl Default for Config {
 fn url(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     Ok(if text.contains("://") { text.to_owned() } else { format!("http://{text}") })
+}
+
+impl HasAccess for Config {
+    fn access(&mut self) -> &mut Access {
+        &mut self.access
+    }
 }
 
 const TABLE: Table<Config> = Table {
@@ -91,6 +99,9 @@ const TABLE: Table<Config> = Table {
                 usize::try_from(size(text)?).map_err(|error| error.to_string())?;
             Ok(())
         }),
+        access::mode(),
+        access::iam(),
+        access::account(),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),
@@ -117,14 +128,19 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     if service.data_dir.as_os_str().is_empty() {
         bail!("cosmos needs --work_dir=DIR: its state lives there");
     }
+    config.access.check()?;
     let path = service.data_dir.join("state.redb");
     service.data_dir.push("repositories");
     crate::logging::start(&config.logging.level)?;
     let shutdown = until_signal()?;
     let state = cluster_state::embedded::open(&path)
         .with_context(|| format!("cannot open the state {}", path.display()))?;
-    let running = cosmos::start(config.service, state, shutdown).await?;
+    let granted = config.access.start(&shutdown)?;
+    (config.service.guard, config.service.tokens) = (granted.guard.clone(), granted.tokens.clone());
+    let running = cosmos::start(config.service, state, shutdown.clone()).await?;
     tracing::info!(address = %running.address, "cosmos is up");
-    running.join.await??;
+    let ended = running.join.await;
+    granted.end(&shutdown).await;
+    ended??;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Logging,
+    access::{self, Access, HasAccess},
     flags::{MARATHON, Table, boolean, list, parsed, switch, value},
     until_signal,
 };
@@ -16,6 +17,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf, process::ExitCode, time::Dur
 struct Config {
     service: ServiceConfig,
     logging: Logging,
+    access: Access,
     work_dir: Option<PathBuf>,
 }
 
@@ -124,6 +126,12 @@ fn features(text: &str) -> Result<BTreeSet<String>, String> {
     match features.iter().find(|feature| !KNOWN.contains(&feature.as_str())) {
         Some(feature) => Err(format!("there is no feature '{feature}'")),
         None => Ok(features),
+    }
+}
+
+impl HasAccess for Config {
+    fn access(&mut self) -> &mut Access {
+        &mut self.access
     }
 }
 
@@ -365,6 +373,9 @@ const TABLE: Table<Config> = Table {
             set!(max_concurrent_health_checks, parsed),
         ),
         value("zk_max_versions", "", "Versions kept of each app. (50)", set!(max_versions, parsed)),
+        access::mode(),
+        access::iam(),
+        access::account(),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),
@@ -518,15 +529,20 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let Some(work_dir) = config.work_dir else {
         bail!("marathon needs --work_dir=DIR: its state lives there");
     };
+    config.access.check()?;
     let mut service = config.service;
     service.logging = crate::logging::start(&config.logging.level)?;
     let shutdown = until_signal()?;
     let path = work_dir.join("state.redb");
     let state = cluster_state::embedded::open(&path)
         .with_context(|| format!("cannot open the state {}", path.display()))?;
-    let running = marathon::start(service, state, shutdown).await?;
+    let granted = config.access.start(&shutdown)?;
+    (service.guard, service.tokens) = (granted.guard.clone(), granted.tokens.clone());
+    let running = marathon::start(service, state, shutdown.clone()).await?;
     tracing::info!(address = %running.address, "marathon is up");
-    running.join.await??;
+    let ended = running.join.await;
+    granted.end(&shutdown).await;
+    ended??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Logging,
+    access::{self, Access, HasAccess},
     flags::{MESOS, Table, boolean, duration, json, list, parsed, switch, value},
     until_signal,
 };
@@ -14,6 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 struct Config {
     master: MasterConfig,
     logging: Logging,
+    access: Access,
 }
 
 /// Sets one field through a reader of its text.
@@ -80,6 +82,12 @@ fn registry(text: &str) -> Result<(), String> {
     match text {
         "replicated_log" => Ok(()),
         _ => Err("the registry is always durable, below the work_dir".to_owned()),
+    }
+}
+
+impl HasAccess for Config {
+    fn access(&mut self) -> &mut Access {
+        &mut self.access
     }
 }
 
@@ -275,6 +283,9 @@ const TABLE: Table<Config> = Table {
             some!(master.log_dir, path),
         ),
         value("external_log_file", "", "File shown as /master/log.", some!(master.log_file, path)),
+        access::mode(),
+        access::iam(),
+        access::account(),
         value("logging_level", "", "DEBUG, INFO, WARNING or ERROR. (INFO)", |config, text| {
             config.logging.set(text)
         }),
@@ -332,14 +343,19 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let Some(work_dir) = config.master.work_dir.clone() else {
         bail!("a master needs --work_dir=DIR: its registry lives there");
     };
+    config.access.check()?;
     config.master.logging = crate::logging::start(&config.logging.level)?;
     let shutdown = until_signal()?;
     let path = work_dir.join("state.redb");
     let state = cluster_state::embedded::open(&path)
         .with_context(|| format!("cannot open the registry {}", path.display()))?;
-    let running = mesos_master::start(config.master, state, shutdown).await?;
+    let granted = config.access.start(&shutdown)?;
+    config.master.guard = granted.guard.clone();
+    let running = mesos_master::start(config.master, state, shutdown.clone()).await?;
     tracing::info!(address = %running.address, "the master is up");
-    running.join.await??;
+    let ended = running.join.await;
+    granted.end(&shutdown).await;
+    ended??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,6 @@
 //! `dais run`: a component as a process of its own, with the original's flags.
 
+mod access;
 mod agent;
 mod cosmos;
 mod flags;

@@ -82,6 +82,16 @@ impl TokenSource {
         TokenSource(Arc::new(shared))
     }
 
+    /// Has this value of `Authorization`, for ever; none if it cannot be one.
+    pub fn fixed(value: &str) -> Option<TokenSource> {
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        let source = TokenSource::none();
+        source.0.current.store(Some(Arc::new(value)));
+        source.0.first.send_replace(true);
+        Some(source)
+    }
+
     /// Logs in, and again in time, until `stop`. The task is the caller's to wait for.
     pub fn start(
         config: TokenSourceConfig,

@@ -31,11 +31,15 @@ impl Api {
         let filter = filter(context)?;
         let embed = Embed::resolve(context.query.embeds()).of_list();
         let apps = Apps::new(self.view(), Some("apps"), PathId::root(), embed, now());
-        Ok(pieces(apps.filtered(filter), context))
+        Ok(pieces(apps.filtered(visible(context, filter)), context))
     }
 
     async fn create_app(&self, context: Context) -> Answer {
         let update = AppUpdate::parse_new_bytes(&context.body)?;
+        // Without an id that can be read nothing comes of it.
+        if let Some(id) = named(&update) {
+            context.judge().may(&id)?;
+        }
         let force = context.query.flag("force", false);
         let changed = self.change(&context.query, Change::CreateApp(update), force).await?;
         let Changed::Deployed(deployed) = changed else { return Ok(changed.response(None)) };
@@ -53,6 +57,10 @@ impl Api {
             let text = "An app can be set back to one of its versions only on its own: \
                         PUT /v2/apps/{id}.";
             return Err(Problem::unprocessable(text));
+        }
+        let view = self.view();
+        for id in updates.iter().filter_map(named) {
+            context.judge().may_put(view.root.app(&id).is_some(), &id)?;
         }
         let change = Change::UpdateApps { updates, partial, create };
         let force = context.query.flag("force", false);
@@ -86,14 +94,16 @@ impl Api {
         let group = known_id(id).filter(|id| view.root.group(id).is_some());
         let group = group.ok_or_else(|| Problem::no_group(id))?;
         let embed = Embed::resolve(context.query.embeds()).of_one();
-        Ok(pieces(Apps::new(view, Some(name), group, embed, now()), context))
+        let apps = Apps::new(view, Some(name), group, embed, now());
+        Ok(pieces(apps.filtered(visible(context, None)), context))
     }
 
     async fn update_app(&self, id: &str, context: Context, partial: bool, create: bool) -> Answer {
         let id = new_id(id)?;
+        let exists = self.view().root.app(&id).is_some();
+        context.judge().may_put(exists, &id)?;
         let update = AppUpdate::parse_bytes(&context.body)?;
         let force = context.query.flag("force", false);
-        let exists = self.view().root.app(&id).is_some();
         // Only an app that is there can go back; in a whole new one the version means nothing.
         let back_to = if exists && partial { update.rollback()? } else { None };
         let change = match back_to {
@@ -174,6 +184,21 @@ fn created_app(app: &App, deployment: &str) -> Vec<u8> {
     app::identified(&mut out, deployment);
     out.extend_from_slice(b"]}");
     out
+}
+
+/// The id in a body, as it will be understood.
+fn named(update: &AppUpdate) -> Option<PathId> {
+    update.id.as_deref().and_then(|id| PathId::parse(id).ok())
+}
+
+/// Only what the caller may see.
+pub(super) fn visible(context: &Context, filter: Option<Filter>) -> Option<Filter> {
+    let visible = context.visible();
+    if visible.is_all() {
+        return filter;
+    }
+    let passes = move |app: &App| filter.as_ref().is_none_or(|passes| passes(app));
+    Some(Box::new(move |app| visible.shows(&app.id) && passes(app)))
 }
 
 /// What a list is narrowed to.

@@ -12,7 +12,7 @@ impl Api {
     pub(super) fn deployments(&self, context: &Context) -> Response {
         let reason = context.query.embeds().any(|embed| embed == "reason");
         let mut out = Vec::new();
-        deployment::list(&mut out, &self.view(), reason);
+        deployment::list(&mut out, &self.view(), reason, &context.visible());
         respond::json(out)
     }
 
@@ -22,6 +22,8 @@ impl Api {
         let deployment = view
             .deployment(id)
             .ok_or_else(|| Problem::not_found(format!("DeploymentPlan {id} does not exist")))?;
+        let judge = context.judge();
+        deployment.plan.affected().iter().try_for_each(|app| judge.may(app))?;
         let force = context.query.flag("force", false);
         if context.query.flag("dryRun", false) {
             if force {
@@ -41,7 +43,7 @@ impl Api {
 
     pub(super) fn queue(&self, context: &Context) -> Response {
         let offers = context.query.embeds().any(|embed| embed == "lastUnusedOffers");
-        pieces(Queue::new(self.view(), offers, now()), context)
+        pieces(Queue::new(self.view(), offers, now(), &context.visible()), context)
     }
 
     pub(super) async fn reset_delay(&self, id: &str, context: &Context) -> Answer {

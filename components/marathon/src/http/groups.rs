@@ -1,11 +1,13 @@
 //! `/v2/groups`: groups, their versions, and what is in them.
 
 use http::Method;
-use http_kit::respond;
+use http_kit::{guard::Refusal, respond};
 use marathon_model::{GroupUpdate, ModelError, PathId, Violation, change::Change};
 use serde_json::{Value, json};
 
-use super::{Answer, Api, Context, Problem, document, known_id, new_id, now, pieces, version};
+use super::{
+    Answer, Api, Context, Problem, apps::visible, document, known_id, new_id, now, pieces, version,
+};
 use crate::render::{
     app::{Apps, Embed},
     group::{GroupEmbed, Tree},
@@ -32,10 +34,16 @@ impl Api {
         let group = known_id(id).and_then(|id| view.root.group(&id).cloned());
         let group = group.ok_or_else(|| Problem::no_group(id))?;
         let large = view.root.apps_below(&group.id).nth(INLINE).is_some();
+        let visible = context.visible();
         let write = move || {
+            let tree = Tree::of(&view, &group.id, &visible);
+            // What everybody is in, everybody may ask for.
+            if !(group.id.is_root() || tree.is_shown(&group.id, &visible)) {
+                return Err(Refusal::Forbidden);
+            }
             let mut out = Vec::new();
-            Tree::of(&view, &group.id).write(&mut out, &view, &group, embed, now());
-            out
+            tree.write(&mut out, &view, &group, embed, now());
+            Ok(out)
         };
         let out = if large {
             let written = tokio::task::spawn_blocking(write).await;
@@ -45,7 +53,7 @@ impl Api {
         } else {
             write()
         };
-        Ok(respond::json(out))
+        Ok(respond::json(out?))
     }
 
     pub(super) fn apps_in_group(&self, id: &str, context: &Context) -> Answer {
@@ -53,7 +61,8 @@ impl Api {
         let group = known_id(id).ok_or_else(|| Problem::no_group(id))?;
         let embeds = context.query.embeds().filter(|embed| embed.starts_with("group.apps."));
         let embed = Embed::resolve(embeds);
-        Ok(pieces(Apps::new(self.view(), None, group, embed, now()), context))
+        let apps = Apps::new(self.view(), None, group, embed, now());
+        Ok(pieces(apps.filtered(visible(context, None)), context))
     }
 
     pub(super) async fn group_versions(&self, id: &str) -> Answer {
@@ -82,6 +91,7 @@ impl Api {
         let id = new_id(id)?;
         let update = GroupUpdate::parse_bytes(&context.body)?;
         let location = effective(&id, &update)?;
+        context.judge().may_put_group(&self.view().root, &location, &update)?;
         let force = context.query.flag("force", false);
         let change = Change::CreateGroup { id, update };
         Ok(self.change(&context.query, change, force).await?.response(Some(&location)))
@@ -91,6 +101,7 @@ impl Api {
         let id = new_id(id)?;
         let update = GroupUpdate::parse_bytes(&context.body)?;
         let group = effective(&id, &update)?;
+        context.judge().may_put_group(&self.view().root, &group, &update)?;
         let change = match (update.version, update.scale_by) {
             (Some(version), _) => {
                 let view = self.view();

@@ -7,6 +7,7 @@ mod apps;
 mod deployments;
 mod groups;
 mod numbers;
+pub(crate) mod permissions;
 mod problem;
 mod query;
 mod route;
@@ -22,11 +23,13 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_kit::{
-    Authentication, Body, Credentials, Reply, Request, Response, Service,
+    Authentication, Body, Credentials, Principal, Reply, Request, Response, Service,
     body::read_body,
+    guard::{Mode, Refusal, Token, token},
     gzip,
     negotiate::accepts_gzip,
     origin::{self, is_foreign_write},
+    permissions::Caller,
     respond,
 };
 use marathon_core::{Command, Done, Event, EventKind, View};
@@ -39,6 +42,7 @@ use tokio::{
 
 use crate::{Handle, render::pieces, sse, store::Store};
 pub(crate) use numbers::Numbers;
+use permissions::{Judge, TABLE, Visible};
 pub(crate) use problem::Problem;
 pub(crate) use query::Query;
 pub(crate) use route::Route;
@@ -86,6 +90,9 @@ pub(crate) struct Api {
 
 /// One request, its body read.
 struct Context {
+    caller: Caller,
+    /// The endpoint, as the table of permissions calls it.
+    pattern: &'static str,
     method: Method,
     headers: HeaderMap,
     /// As it was sent, with its slashes.
@@ -98,6 +105,20 @@ struct Context {
 }
 
 type Answer = Result<Response, Problem>;
+
+// === impl Context ===
+
+impl Context {
+    /// Judges what the body names.
+    fn judge(&self) -> Judge<'_> {
+        Judge { caller: &self.caller, method: &self.method, pattern: self.pattern }
+    }
+
+    /// What of lists is shown.
+    fn visible(&self) -> Visible {
+        Visible::to(&self.caller)
+    }
+}
 
 // === impl Api ===
 
@@ -145,7 +166,7 @@ impl Api {
             }
             // Browsers ask whether they may ask, and never say who they are then.
             _ if request.method() == Method::OPTIONS => self.routed(request, peer, gzip).await,
-            _ => match self.authentication.check(REALM, request.headers()) {
+            _ => match self.password(request.headers()) {
                 Ok(_) => self.routed(request, peer, gzip).await,
                 Err(_) => unauthorized(&config.http_realm),
             },
@@ -178,6 +199,7 @@ impl Api {
 
     async fn routed(self: &Arc<Self>, request: Request, peer: SocketAddr, gzip: bool) -> Response {
         let (parts, body) = request.into_parts();
+        let headers = &parts.headers;
         let Some(route) = Route::find(&parts.method, parts.uri.path()) else {
             return Problem::not_found("URI not found").response();
         };
@@ -188,12 +210,18 @@ impl Api {
         if !route.methods().contains(&method.as_str()) {
             return Problem::method(route.methods()).response();
         }
+        let caller = match self.caller(&route, &method, headers, peer) {
+            Ok(caller) => caller,
+            Err(refusal) => return Problem::from(refusal).response(),
+        };
         // Kept until the answer: as long as the body is.
         let (body, _place) = match self.read(&parts.headers, body).await {
             Ok(read) => read,
             Err(refused) => return refused,
         };
         let context = Context {
+            caller,
+            pattern: route.pattern(),
             method,
             path: parts.uri.path().to_owned(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
@@ -203,6 +231,36 @@ impl Api {
             gzip,
         };
         self.route(route, context).await.unwrap_or_else(Problem::response)
+    }
+
+    /// Whoever has shown the password of the API, where one is wanted; who shows a token is
+    /// judged by that.
+    fn password(&self, headers: &HeaderMap) -> Result<Option<Principal>, Response> {
+        let guard = &self.handle.info().config.guard;
+        if guard.mode() != Mode::Disabled && token(headers) != Token::None {
+            return Ok(None);
+        }
+        self.authentication.check(REALM, headers)
+    }
+
+    /// Who asks, if they may use the endpoint; what a body names is judged when it is read.
+    fn caller(
+        &self,
+        route: &Route,
+        method: &Method,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+    ) -> Result<Caller, Refusal> {
+        // A password was looked at before.
+        if let Ok(Some(principal)) = self.password(headers) {
+            return Ok(Caller::trusted(principal));
+        }
+        if TABLE.is_public(method, route.pattern()) {
+            return Ok(Caller::nobody());
+        }
+        let caller = Caller::of_request(&self.handle.info().config.guard, headers, peer)?;
+        permissions::judge_door(route, method, &caller)?;
+        Ok(caller)
     }
 
     /// Reads a body. Large ones have only so much memory together, and only so much time.

@@ -1,8 +1,8 @@
 //! What goes wrong with a request, and the answer it gets.
 
 use http::{HeaderValue, StatusCode, header};
-use http_kit::{Response, respond};
-use marathon_core::Refusal;
+use http_kit::{Response, guard::Refusal, respond};
+use marathon_core::Refusal as CommandRefusal;
 use marathon_model::{ModelError, PathId, Timestamp};
 use serde_json::{Value, json};
 
@@ -14,13 +14,15 @@ pub(crate) struct Problem {
     status: StatusCode,
     body: Value,
     allow: Option<&'static [&'static str]>,
+    /// Somebody may not; the answer has more headers then.
+    refusal: Option<Refusal>,
 }
 
 // === impl Problem ===
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, body: json!({"message": message.into()}), allow: None }
+        Self { status, body: json!({"message": message.into()}), allow: None, refusal: None }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
@@ -65,7 +67,21 @@ impl Problem {
         if let Some(allow) = self.allow.and_then(allow_header) {
             response.headers_mut().insert(header::ALLOW, allow);
         }
+        if let Some(refusal) = self.refusal {
+            refusal.decorate(&mut response);
+        }
         response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let message = match refusal {
+            Refusal::Unauthenticated => "Unauthorized",
+            Refusal::Forbidden => "Not Authorized to perform this action!",
+            Refusal::Unavailable => refusal.message(),
+        };
+        Self { refusal: Some(refusal), ..Self::new(refusal.status(), message) }
     }
 }
 
@@ -82,15 +98,16 @@ impl From<ModelError> for Problem {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body: error.body(),
             allow: None,
+            refusal: None,
         }
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<CommandRefusal> for Problem {
+    fn from(refusal: CommandRefusal) -> Self {
         match refusal {
-            Refusal::Model(error) => error.into(),
-            Refusal::Unavailable(text) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
+            CommandRefusal::Model(error) => error.into(),
+            CommandRefusal::Unavailable(text) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
         }
     }
 }

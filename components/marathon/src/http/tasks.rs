@@ -26,7 +26,9 @@ impl Api {
         let view = self.view();
         let group = known_id(id).filter(|id| view.root.group(id).is_some());
         let group = group.ok_or_else(|| Problem::no_group(id))?;
-        let apps = view.root.apps_below(&group).map(|app| app.id.clone()).collect();
+        let visible = context.visible();
+        let apps = view.root.apps_below(&group).map(|app| app.id.clone());
+        let apps = apps.filter(|id| visible.shows(id)).collect();
         Ok(pieces(Tasks::of(view, apps, false, States::default()), context))
     }
 
@@ -34,7 +36,8 @@ impl Api {
         let view = self.view();
         let query = &context.query;
         let states = States::parse(query.all("status").chain(query.all("status[]")));
-        let known = |id: &&PathId| view.root.app(id).is_some();
+        let visible = context.visible();
+        let known = |id: &&PathId| view.root.app(id).is_some() && visible.shows(id);
         let apps = view.apps.keys().filter(known).cloned().collect();
         Ok(pieces(Tasks::of(view.clone(), apps, true, states), context))
     }
@@ -89,6 +92,8 @@ impl Api {
     pub(super) async fn kill_tasks(&self, context: &Context) -> Answer {
         let kill = Kill::of(context)?;
         let ids = ids(&context.body)?;
+        let judge = context.judge();
+        ids.iter().try_for_each(|id| judge.may(&id.app()))?;
         if kill.dry_run {
             let view = self.view();
             let victims = ids.iter().filter_map(|id| view.instance(id).cloned()).collect();

@@ -4,12 +4,20 @@ use http_kit::json::{self, Object};
 use marathon_core::{ActionState, Deployment, View};
 use marathon_model::plan::Step;
 
+use crate::http::permissions::Visible;
+
 use super::{app::readiness, moment, optional, value};
 
 /// Appends the list of deployments. `reason`: with what they wait for and how far they are,
 /// which the original does not have.
-pub(crate) fn list(out: &mut Vec<u8>, view: &View, reason: bool) {
-    json::list(out, &view.deployments, |out, deployment| write(out, view, deployment, reason));
+pub(crate) fn list(out: &mut Vec<u8>, view: &View, reason: bool, visible: &Visible) {
+    // One that concerns more than may be seen would tell of the rest.
+    let shown = |deployment: &&_| -> bool {
+        let deployment: &Deployment = deployment;
+        visible.is_all() || deployment.plan.affected().iter().all(|app| visible.shows(app))
+    };
+    let shown = view.deployments.iter().filter(|deployment| shown(&&***deployment));
+    json::list(out, shown, |out, deployment| write(out, view, deployment, reason));
 }
 
 fn write(out: &mut Vec<u8>, view: &View, deployment: &Deployment, reason: bool) {

@@ -6,6 +6,8 @@ use http_kit::json::{self, Object};
 use marathon_core::View;
 use marathon_model::{App, PathId, Timestamp, group::Group};
 
+use crate::http::permissions::Visible;
+
 use super::{
     app::{AppWriter, Embed},
     moment, value,
@@ -45,10 +47,28 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// The group as it is now.
-    pub(crate) fn of(view: &View, id: &PathId) -> Self {
+    pub(crate) fn of(view: &View, id: &PathId, visible: &Visible) -> Self {
         let root = &view.root;
-        let apps = root.apps_below(id).cloned();
-        Self::new(root.version(), apps, root.groups_below(id).cloned())
+        let apps = root.apps_below(id).filter(|app| visible.shows(&app.id)).cloned();
+        let mut tree = Self::new(root.version(), apps, root.groups_below(id).cloned());
+        if !visible.is_all() {
+            let groups: Vec<PathId> = tree.groups.keys().cloned().collect();
+            for parent in groups {
+                let children = tree.groups.remove(&parent).unwrap_or_default();
+                let shown = children.into_iter().filter(|group| tree.is_shown(&group.id, visible));
+                let shown = shown.collect();
+                tree.groups.insert(parent, shown);
+            }
+        }
+        tree
+    }
+
+    /// Whether a group may be shown: itself, or something in it.
+    pub(crate) fn is_shown(&self, id: &PathId, visible: &Visible) -> bool {
+        let groups = || self.groups.get(id).into_iter().flatten();
+        visible.shows(id)
+            || self.apps.get(id).is_some_and(|apps| !apps.is_empty())
+            || groups().any(|group| self.is_shown(&group.id, visible))
     }
 
     /// A group put together from its parts.

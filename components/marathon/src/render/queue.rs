@@ -10,6 +10,8 @@ use marathon_core::{
 use marathon_model::Timestamp;
 use mesos_messages::v1;
 
+use crate::http::permissions::Visible;
+
 use super::{app, moment, optional_moment, pieces::Source};
 
 /// The queue, an item at a time.
@@ -23,8 +25,14 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(view: Arc<View>, last_unused_offers: bool, now: Timestamp) -> Self {
-        let items = view.queued.iter().filter_map(|id| view.apps.get(id)?.queue.clone());
+    pub(crate) fn new(
+        view: Arc<View>,
+        last_unused_offers: bool,
+        now: Timestamp,
+        visible: &Visible,
+    ) -> Self {
+        let shown = view.queued.iter().filter(|id| visible.shows(id));
+        let items = shown.filter_map(|id| view.apps.get(id)?.queue.clone());
         let mut left: Vec<_> = items.collect();
         left.reverse();
         Self { view, last_unused_offers, now, begun: false, left }

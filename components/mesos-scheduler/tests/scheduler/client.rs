@@ -101,7 +101,8 @@ impl Authorize for Numbered {
         HeaderValue::from_str(&format!("token={number}")).ok()
     }
 
-    fn refused(&self) {
+    fn refused(&self, header: &HeaderValue) {
+        assert_eq!(header, "token=0");
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 }
