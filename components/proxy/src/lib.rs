@@ -17,6 +17,7 @@ mod buffer;
 mod config;
 mod deadline;
 mod exchange;
+pub mod fuzz;
 mod h1;
 mod h2;
 mod head;

@@ -316,7 +316,7 @@ async fn secure(
             }
         }
         Err(refused) => {
-            tracing::debug!(reason = refused.reason(), "no TLS");
+            tracing::debug!(%refused, "no TLS");
             refused.count(&metrics);
             if let tls::Refused::Plain(stream) = refused {
                 tls::say_use_https(stream).await;

@@ -11,7 +11,7 @@ use crate::Policy;
 use crate::buffer::Buffers;
 use crate::config::ServerConfig;
 use crate::deadline::Deadlines;
-use crate::exchange::Pools;
+use crate::exchange::{Connections, Pools};
 use crate::observe::Observer;
 use crate::tls::Handshakes;
 
@@ -27,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) buffers: Buffers,
     pub(crate) pools: Pools,
+    pub(crate) h2c: Connections,
     pub(crate) handshakes: Handshakes,
     date: RefCell<(u64, [u8; 29])>,
     ids: Ids,
@@ -60,6 +61,7 @@ impl Context {
             deadlines: Deadlines::new(Instant::now()),
             buffers: Buffers::default(),
             pools: Pools::new(&config),
+            h2c: Connections::default(),
             handshakes: Handshakes::new(HANDSHAKES),
             config,
             date: RefCell::new((0, [b' '; 29])),

@@ -63,7 +63,7 @@ fn refusal(upstream: Arc<str>, error: &io::Error) -> Refusal {
     }
 }
 
-async fn open(upstream: &Upstream) -> io::Result<Io> {
+pub(super) async fn open(upstream: &Upstream) -> io::Result<Io> {
     let tcp = match &upstream.address {
         Address::Unix(path) => return Ok(Io::Unix(UnixStream::connect(path).await?)),
         Address::Tcp(address) => to(*address).await?,

@@ -2,28 +2,32 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use rustc_hash::FxHashMap;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 
-use super::{Failure, Filled, Length, Piece, Source, SourceError};
-use crate::deadline::{Deadlines, Watch};
+use super::connect;
+use super::io::Io;
+use super::outgoing::Outgoing;
+use super::{Failure, Filled, Length, Piece, Source};
+use crate::config::HeadLimits;
+use crate::deadline::Watch;
 use crate::h2::{trailer_lines, trailer_map};
 use crate::metrics::UpstreamMetrics;
-use crate::upstream::Address;
-use crate::{Limits, Refusal, ResponseHead, Upstream};
+use crate::wire::MOST_HEADERS;
+use crate::wire::field::Kind;
+use crate::wire::response::{self, Answer, AnswerBody};
+use crate::worker;
+use crate::{Limits, Refusal, Upstream};
 
 /// Connections to one upstream: another one is made when all have as many streams as it allows.
 const MOST: usize = 4;
@@ -45,6 +49,7 @@ pub(crate) struct Connections {
 struct Entry {
     /// Holds the upstream, so that no other one comes to stand at its address in memory.
     upstream: Arc<Upstream>,
+    metrics: Arc<UpstreamMetrics>,
     open: RefCell<Vec<Rc<Connection>>>,
     /// Whoever connects has it; the others wait for the connection that comes of it.
     connecting: Mutex<()>,
@@ -62,26 +67,31 @@ struct Connection {
 /// A stream on a connection.
 struct Active(Rc<Connection>);
 
-/// What a call needs to know.
-pub(super) struct Order<'a> {
-    pub(super) upstream: &'a Arc<Upstream>,
-    pub(super) head: Request<()>,
-    pub(super) limits: &'a Arc<Limits>,
-    pub(super) keep_alive: Duration,
-}
-
 /// One request under way.
 pub(crate) struct Call {
+    entry: Rc<Entry>,
+    limits: Arc<Limits>,
     request: SendStream<Bytes>,
-    /// The request was sent to its end, or is not wanted any more.
-    sent: bool,
-    answer: Option<RecvStream>,
+    upload: Upload,
+    started: Instant,
+    /// The head of the answer, in HTTP/1.1's words, until it was passed on.
+    answer: Option<Answer>,
+    head: Vec<u8>,
+    /// Absent once it was read to its end.
+    body: Option<RecvStream>,
     piece: Bytes,
     trailers: Vec<u8>,
-    length: Length,
-    upstream: Arc<Upstream>,
-    limits: Arc<Limits>,
     _active: Active,
+}
+
+/// How far the request's body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    /// Nothing of it is gone: the request can be sent once more.
+    Untouched,
+    Going,
+    /// Sent to its end, or not wanted any more.
+    Over,
 }
 
 /// Why a call did not begin.
@@ -91,293 +101,371 @@ enum Trouble {
     Again,
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
-
 /// Sends a request and waits for the head of its answer.
 pub(super) async fn begin<S: Source>(
-    connections: &Connections,
-    deadlines: &Rc<Deadlines>,
-    order: &Order<'_>,
+    context: &Rc<worker::Context>,
+    outgoing: &Outgoing<'_>,
     source: &mut S,
     watch: &Watch,
-    metrics: &UpstreamMetrics,
-) -> Result<(ResponseHead, Call), Failure> {
-    let mut left = order.limits.retries.max(1);
-    loop {
-        let connection = connections.get(deadlines, order, source, watch, metrics).await?;
-        match call(connection, order, source, watch, metrics).await {
-            Ok(done) => return Ok(done),
+) -> Result<Call, Failure> {
+    let entry = context.h2c.entry(context, &outgoing.forward.upstream);
+    let limits = &outgoing.forward.limits;
+    let Some(head) = request(outgoing, source.length()) else {
+        return Err(entry.bad("the request cannot be sent over HTTP/2"));
+    };
+    poll_fn(|cx| source.poll_invite(cx)).await?;
+    for _ in 0..=limits.retries {
+        let connection = entry.connection(context, limits, source, watch).await?;
+        let active = Active::new(&connection);
+        let begun = open(&entry, limits, &connection, active, &head, source, watch).await;
+        let (mut call, response) = match begun {
+            Ok(begun) => begun,
             Err(Trouble::Failed(failure)) => return Err(failure),
-            Err(Trouble::Again) if left > 0 => {
-                left -= 1;
-                metrics.retries.add(1);
-            }
             Err(Trouble::Again) => {
-                metrics.failures.add(1);
-                return Err(bad_gateway(order.upstream, "the upstream refuses streams"));
+                entry.metrics.retries.add(1);
+                continue;
             }
+        };
+        match call.wait(response, source, watch).await {
+            Ok(response) => {
+                let (limits, method) = (&context.config.heads, outgoing.request.method());
+                return match call.take(response, limits, method) {
+                    Ok(()) => Ok(call),
+                    Err(reason) => Err(entry.bad(reason)),
+                };
+            }
+            Err(Trouble::Failed(failure)) => return Err(failure),
+            Err(Trouble::Again) => entry.metrics.retries.add(1),
         }
     }
+    entry.metrics.failures.add(1);
+    Err(entry.bad("it does not take the request"))
 }
 
-async fn call<S: Source>(
-    connection: Rc<Connection>,
-    order: &Order<'_>,
+async fn open<S: Source>(
+    entry: &Rc<Entry>,
+    limits: &Arc<Limits>,
+    connection: &Rc<Connection>,
+    active: Active,
+    head: &Request<()>,
     source: &mut S,
     watch: &Watch,
-    metrics: &UpstreamMetrics,
-) -> Result<(ResponseHead, Call), Trouble> {
-    let active = Active::new(&connection);
+) -> Result<(Call, ResponseFuture), Trouble> {
     let mut requests = connection.requests.clone();
-    let limits = order.limits;
-    let ready = within(watch, limits.connect, source, poll_fn(|cx| requests.poll_ready(cx)));
-    match ready.await.map_err(|late| Trouble::Failed(late.failure(order.upstream)))? {
-        Ok(()) => {}
-        Err(_) => {
-            connection.closed.set(true);
-            return Err(Trouble::Again);
-        }
-    }
-    if connection.served.replace(true) {
-        metrics.reused.add(1);
-    }
+    let ready = within(watch, limits.connect, source, poll_fn(|cx| requests.poll_ready(cx))).await;
+    let ready = ready.map_err(|late| Trouble::Failed(late.failure(&entry.upstream)))?;
     let over = source.length() == Length::None;
-    let Ok((response, request)) = requests.send_request(order.head.clone(), over) else {
+    let sent = ready.and_then(|()| requests.send_request(head.clone(), over));
+    let Ok((response, request)) = sent else {
         connection.closed.set(true);
         return Err(Trouble::Again);
     };
-    let mut call = Call {
+    if connection.served.replace(true) {
+        entry.metrics.reused.add(1);
+    }
+    let call = Call {
+        entry: Rc::clone(entry),
+        limits: Arc::clone(limits),
         request,
-        sent: over,
+        upload: if over { Upload::Over } else { Upload::Untouched },
+        started: Instant::now(),
         answer: None,
+        head: Vec::new(),
+        body: None,
         piece: Bytes::new(),
         trailers: Vec::new(),
-        length: Length::None,
-        upstream: Arc::clone(order.upstream),
-        limits: Arc::clone(limits),
         _active: active,
     };
-    let response = call.head(response, source, watch, metrics).await?;
-    let (parts, body) = response.into_parts();
-    call.length = length(&parts.headers, body.is_end_stream());
-    call.answer = Some(body);
-    watch.set(call.limits.idle);
-    Ok((response_head(parts.status, parts.headers), call))
+    Ok((call, response))
 }
 
-fn response_head(status: StatusCode, headers: HeaderMap) -> ResponseHead {
-    let mut all = Vec::with_capacity(headers.len());
-    let mut last = None;
-    for (name, value) in headers {
-        last = name.or(last);
-        if let Some(name) = &last {
-            all.push((name.clone(), value));
+/// The head that an upstream of HTTP/1.1 would get, in HTTP/2's words: what goes on, and what is
+/// added, is decided in one place.
+fn request(outgoing: &Outgoing<'_>, length: Length) -> Option<Request<()>> {
+    let mut text = Vec::new();
+    outgoing.write(&mut text, length);
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS + 16];
+    let mut parsed = httparse::Request::new(&mut headers);
+    if !parsed.parse(&text).ok()?.is_complete() {
+        return None;
+    }
+    let mut authority = None;
+    let mut map = HeaderMap::with_capacity(parsed.headers.len());
+    for field in parsed.headers.iter() {
+        match Kind::of(field.name.as_bytes()) {
+            Kind::Host => authority = Some(field.value),
+            Kind::Te => {
+                map.insert(header::TE, HeaderValue::from_static("trailers"));
+            }
+            Kind::Expect => {}
+            kind if kind.is_hop_by_hop() => {}
+            _ => {
+                let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+                map.try_append(name, HeaderValue::from_bytes(field.value).ok()?).ok()?;
+            }
         }
     }
-    ResponseHead { status, headers: all }
+    let uri = http::Uri::builder().scheme("http").authority(authority?);
+    let uri = uri.path_and_query(&outgoing.forward.target[..]).build().ok()?;
+    let mut request = Request::new(());
+    *request.method_mut() = outgoing.request.method().clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = map;
+    Some(request)
 }
 
-fn length(headers: &HeaderMap, over: bool) -> Length {
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    match declared.and_then(|value| value.parse().ok()) {
-        Some(length) => Length::Exact(length),
-        None if over => Length::None,
-        None => Length::Unknown,
+/// The head of an answer as one of HTTP/1.1, to be read as all others are.
+fn head_text(response: &Response<RecvStream>) -> Vec<u8> {
+    let mut text = b"HTTP/1.1 ".to_vec();
+    text.extend_from_slice(response.status().as_str().as_bytes());
+    text.extend_from_slice(b" \r\n");
+    for (name, value) in response.headers() {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
     }
-}
-
-fn bad_gateway(upstream: &Arc<Upstream>, reason: &'static str) -> Failure {
-    Failure::Refused(Refusal::BadGateway { upstream: Arc::clone(&upstream.name), reason })
+    if !response.headers().contains_key(header::CONTENT_LENGTH) {
+        text.extend_from_slice(match response.body().is_end_stream() {
+            true => b"content-length: 0\r\n",
+            false => b"transfer-encoding: chunked\r\n",
+        });
+    }
+    text.extend_from_slice(b"\r\n");
+    text
 }
 
 // === impl Call ===
 
 impl Call {
     /// Waits for the head of the answer, and sends the body meanwhile.
-    async fn head<S: Source>(
+    async fn wait<S: Source>(
         &mut self,
         mut response: ResponseFuture,
         source: &mut S,
         watch: &Watch,
-        metrics: &UpstreamMetrics,
     ) -> Result<Response<RecvStream>, Trouble> {
-        let mut touched = false;
-        let mut sent = self.sent;
         watch.set(Some(self.phase()));
         poll_fn(|cx| {
-            watch.attach(cx.waker());
-            match std::pin::Pin::new(&mut response).poll(cx) {
+            match pin!(&mut response).poll(cx) {
                 Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
                 Poll::Ready(Err(error)) => {
-                    let again = !touched && was_not_served(&error);
-                    return Poll::Ready(Err(match again {
+                    let trouble = match self.upload != Upload::Going && was_not_served(&error) {
                         true => Trouble::Again,
-                        false => {
-                            metrics.failures.add(1);
-                            let reason = "the upstream broke off before its answer";
-                            Trouble::Failed(bad_gateway(&self.upstream, reason))
-                        }
-                    }));
+                        false => Trouble::Failed(self.failed("it broke off before its answer")),
+                    };
+                    return Poll::Ready(Err(trouble));
                 }
                 Poll::Pending => {}
             }
-            if let Poll::Ready(Err(failure)) = self.poll_request(cx, source, watch, &mut touched) {
-                return Poll::Ready(Err(Trouble::Failed(failure)));
-            }
-            if self.sent {
-                if !sent {
-                    sent = true;
-                    watch.set(Some(self.limits.response_head));
-                }
-                if source.poll_gone(cx).is_ready() {
-                    return Poll::Ready(Err(Trouble::Failed(Failure::Gone)));
-                }
+            let before = self.upload;
+            let moved = self.poll_request(cx, source);
+            match moved {
+                Ok(true) => watch.set(Some(self.phase())),
+                Ok(false) if before != self.upload => watch.set(Some(self.phase())),
+                Ok(false) => {}
+                Err(failure) => return Poll::Ready(Err(Trouble::Failed(failure))),
             }
             match watch.expired() {
-                true => {
-                    metrics.timeouts.add(1);
-                    Poll::Ready(Err(Trouble::Failed(self.late())))
-                }
+                true => Poll::Ready(Err(Trouble::Failed(self.late(watch)))),
                 false => Poll::Pending,
             }
         })
         .await
     }
 
+    /// While the request goes out, the time between two pieces counts; afterwards the time until
+    /// the answer's head.
     fn phase(&self) -> Duration {
-        if self.sent { self.limits.response_head } else { self.limits.request_idle }
-    }
-
-    /// What took too long: the client's body, or the upstream.
-    fn late(&self) -> Failure {
-        let seconds = self.phase().as_secs();
-        match self.sent {
-            true => {
-                let upstream = Arc::clone(&self.upstream.name);
-                Failure::Refused(Refusal::GatewayTimeout { upstream, seconds })
-            }
-            false => Failure::Refused(Refusal::RequestTimeout { seconds }),
+        match self.upload {
+            Upload::Over => self.limits.response_head,
+            Upload::Untouched | Upload::Going => self.limits.request_idle,
         }
     }
 
-    /// Moves the request's body on; ready when there is nothing more to move.
+    /// What took too long: the client's body, or the upstream.
+    fn late(&self, watch: &Watch) -> Failure {
+        let seconds = self.phase().as_secs();
+        if watch.aborted() {
+            return Failure::Gone;
+        }
+        if self.upload != Upload::Over {
+            return Failure::Refused(Refusal::RequestTimeout { seconds });
+        }
+        self.entry.metrics.timeouts.add(1);
+        let upstream = Arc::clone(&self.entry.upstream.name);
+        Failure::Refused(Refusal::GatewayTimeout { upstream, seconds })
+    }
+
+    fn failed(&self, reason: &'static str) -> Failure {
+        self.entry.metrics.failures.add(1);
+        self.bad(reason)
+    }
+
+    pub(super) fn bad(&self, reason: &'static str) -> Failure {
+        self.entry.bad(reason)
+    }
+
+    fn take(
+        &mut self,
+        response: Response<RecvStream>,
+        limits: &HeadLimits,
+        method: &Method,
+    ) -> Result<(), &'static str> {
+        self.head = head_text(&response);
+        self.answer = response::parse(&self.head, limits, method)?;
+        self.body = Some(response.into_body());
+        Ok(())
+    }
+
+    /// Moves the request on, or looks whether the client is still there.
+    pub(super) fn poll_upload<S: Source>(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        source: &mut S,
+    ) -> Result<(), Failure> {
+        self.poll_request(cx, source).map(|_| ())
+    }
+
+    /// Whether something was sent.
     fn poll_request<S: Source>(
         &mut self,
         cx: &mut task::Context<'_>,
         source: &mut S,
-        watch: &Watch,
-        touched: &mut bool,
-    ) -> Poll<Result<(), Failure>> {
-        while !self.sent {
-            let filled = ready!(source.poll_fill(cx)).map_err(|error| match error {
-                SourceError::Gone => Failure::Gone,
-                SourceError::Refused(refusal) => Failure::Refused(refusal),
-            })?;
-            if filled == Filled::End {
-                self.sent = true;
-                let sent = match source.trailers() {
-                    b"" => self.request.send_data(Bytes::new(), true),
-                    lines => self.request.send_trailers(trailer_map(lines)),
-                };
-                // An upstream that answered early does not want the rest.
-                drop(sent);
-                return Poll::Ready(Ok(()));
-            }
-            let wanted = source.data().len();
-            self.request.reserve_capacity(wanted);
-            let mut room = self.request.capacity().min(wanted);
-            if room == 0 {
-                match ready!(self.request.poll_capacity(cx)) {
-                    Some(Ok(_)) => room = self.request.capacity().min(wanted),
-                    Some(Err(_)) | None => {
-                        self.sent = true;
-                        return Poll::Ready(Ok(()));
-                    }
+    ) -> Result<bool, Failure> {
+        let mut moved = false;
+        while self.upload != Upload::Over {
+            match source.poll_fill(cx) {
+                Poll::Ready(Ok(Filled::Data)) => {}
+                Poll::Ready(Ok(Filled::End)) => {
+                    self.upload = Upload::Over;
+                    let sent = match source.trailers() {
+                        b"" => self.request.send_data(Bytes::new(), true),
+                        lines => self.request.send_trailers(trailer_map(lines)),
+                    };
+                    // An upstream that answered early does not want the rest.
+                    drop(sent);
+                    return Ok(true);
                 }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => return Ok(moved),
             }
-            let data = Bytes::copy_from_slice(source.data().get(..room).unwrap_or_default());
-            *touched = true;
-            if self.request.send_data(data, false).is_err() {
-                self.sent = true;
-                return Poll::Ready(Ok(()));
-            }
-            source.consume(room);
-            if self.answer.is_none() {
-                watch.set(Some(self.limits.request_idle));
+            match self.send(cx, source) {
+                Poll::Ready(true) => moved = true,
+                Poll::Ready(false) => self.upload = Upload::Over,
+                Poll::Pending => return Ok(moved),
             }
         }
-        Poll::Ready(Ok(()))
+        match source.poll_gone(cx) {
+            Poll::Ready(()) => Err(Failure::Gone),
+            Poll::Pending => Ok(moved),
+        }
     }
 
-    pub(crate) fn length(&self) -> Length {
-        self.length
+    /// Sends as much as the upstream takes; false when it takes nothing any more.
+    fn send<S: Source>(&mut self, cx: &mut task::Context<'_>, source: &mut S) -> Poll<bool> {
+        let wanted = source.data().len();
+        self.request.reserve_capacity(wanted);
+        while self.request.capacity() == 0 {
+            match ready!(self.request.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(false),
+            }
+        }
+        let room = self.request.capacity().min(wanted);
+        let data = Bytes::copy_from_slice(source.data().get(..room).unwrap_or_default());
+        self.upload = Upload::Going;
+        source.consume(room);
+        Poll::Ready(self.request.send_data(data, false).is_ok())
     }
 
-    pub(crate) fn data(&self) -> &[u8] {
+    pub(super) fn head(&self) -> Option<(&Answer, &[u8])> {
+        self.answer.as_ref().map(|answer| (answer, &self.head[..]))
+    }
+
+    pub(super) fn set_idle(&self, watch: &Watch) {
+        watch.set(self.limits.idle);
+    }
+
+    pub(super) fn accept(&mut self, watch: &Watch) -> AnswerBody {
+        self.set_idle(watch);
+        self.head = Vec::new();
+        let Some(answer) = self.answer.take() else { return AnswerBody::None };
+        self.entry.metrics.answered(answer.status.as_u16(), self.started.elapsed());
+        answer.body
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.body.as_ref().is_none_or(RecvStream::is_end_stream)
+    }
+
+    pub(super) fn data(&self) -> &[u8] {
         &self.piece
     }
 
-    pub(crate) fn consume(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         let count = count.min(self.piece.len());
         self.piece.advance(count);
-        if let Some(answer) = &mut self.answer {
+        if let Some(body) = &mut self.body {
             // Only a stream that is gone refuses, and that is told by the next read.
-            let _ = answer.flow_control().release_capacity(count);
+            let _ = body.flow_control().release_capacity(count);
         }
     }
 
-    pub(crate) fn trailers(&self) -> &[u8] {
+    pub(super) fn trailers(&self) -> &[u8] {
         &self.trailers
     }
 
     /// Moves both bodies on.
-    pub(crate) fn poll_piece<S: Source>(
+    pub(super) fn poll_piece<S: Source>(
         &mut self,
         cx: &mut task::Context<'_>,
         source: &mut S,
         watch: &Watch,
     ) -> Poll<Result<Piece, Failure>> {
-        watch.attach(cx.waker());
-        if let Poll::Ready(Err(failure)) = self.poll_request(cx, source, watch, &mut true) {
-            return Poll::Ready(Err(failure));
+        if watch.expired() {
+            return Poll::Ready(Err(self.late(watch)));
+        }
+        if self.body.is_some() && self.poll_request(cx, source)? {
+            self.set_idle(watch);
         }
         if !self.piece.is_empty() {
             return Poll::Ready(Ok(Piece::Data));
         }
-        let broken = || bad_gateway(&self.upstream, "the upstream broke off");
-        let Some(answer) = &mut self.answer else { return Poll::Ready(Ok(Piece::End)) };
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(Piece::End)) };
         loop {
-            match answer.poll_data(cx) {
-                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
-                Poll::Ready(Some(Ok(piece))) => {
+            match ready!(body.poll_data(cx)) {
+                Some(Ok(piece)) if piece.is_empty() => {}
+                Some(Ok(piece)) => {
                     self.piece = piece;
-                    watch.set(self.limits.idle);
+                    self.set_idle(watch);
                     return Poll::Ready(Ok(Piece::Data));
                 }
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(broken())),
-                Poll::Ready(None) => break,
-                Poll::Pending if watch.expired() => return Poll::Ready(Err(broken())),
-                Poll::Pending => return Poll::Pending,
+                Some(Err(_)) => {
+                    return Poll::Ready(Err(self.failed("it broke off within its answer")));
+                }
+                None => break,
             }
         }
-        match answer.poll_trailers(cx) {
-            Poll::Ready(Ok(trailers)) => {
+        match ready!(body.poll_trailers(cx)) {
+            Ok(trailers) => {
                 self.trailers = trailers.as_ref().map(trailer_lines).unwrap_or_default();
-                self.answer = None;
+                self.body = None;
                 Poll::Ready(Ok(Piece::End))
             }
-            Poll::Ready(Err(_)) => Poll::Ready(Err(broken())),
-            Poll::Pending if watch.expired() => Poll::Ready(Err(broken())),
-            Poll::Pending => Poll::Pending,
+            Err(_) => Poll::Ready(Err(self.failed("it broke off within its answer"))),
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if !self.sent {
+        // What is not over is not wanted: that is told by the handles' going too, but later.
+        if self.upload != Upload::Over || !self.is_read() {
             self.request.send_reset(Reason::CANCEL);
         }
     }
@@ -392,60 +480,19 @@ fn was_not_served(error: &h2::Error) -> bool {
 // === impl Connections ===
 
 impl Connections {
-    async fn get<S: Source>(
-        &self,
-        deadlines: &Rc<Deadlines>,
-        order: &Order<'_>,
-        source: &mut S,
-        watch: &Watch,
-        metrics: &UpstreamMetrics,
-    ) -> Result<Rc<Connection>, Failure> {
-        let upstream = order.upstream;
-        if upstream.is_retired() {
-            let upstream = Arc::clone(&upstream.name);
-            return Err(Failure::Refused(Refusal::Unavailable { upstream }));
-        }
-        let entry = self.entry(upstream);
-        if let Some(free) = entry.free() {
-            return Ok(free);
-        }
-        let connect = async {
-            let _connecting = entry.connecting.lock().await;
-            if let Some(free) = entry.free() {
-                return Ok(free);
-            }
-            let connection = connect(deadlines, order).await?;
-            entry.open.borrow_mut().push(Rc::clone(&connection));
-            metrics.connects.add(1);
-            Ok::<_, io::Error>(connection)
-        };
-        match within(watch, order.limits.connect, source, connect).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => {
-                metrics.connects_failed.add(1);
-                tracing::debug!(%error, upstream = %upstream.name, "no connection");
-                let upstream = Arc::clone(&upstream.name);
-                Err(Failure::Refused(Refusal::Unavailable { upstream }))
-            }
-            Err(late) => {
-                metrics.connects_failed.add(1);
-                Err(late.failure(upstream))
-            }
-        }
-    }
-
-    fn entry(&self, upstream: &Arc<Upstream>) -> Rc<Entry> {
+    fn entry(&self, context: &worker::Context, upstream: &Arc<Upstream>) -> Rc<Entry> {
         let mut to = self.to.borrow_mut();
         let key = Arc::as_ptr(upstream) as usize;
         if let Some(entry) = to.get(&key) {
             return Rc::clone(entry);
         }
-        // New upstreams are rare: the moment to forget those that are gone.
+        // New upstreams are rare: the moment to forget those that nobody else knows.
         to.retain(|_, entry| {
             !entry.upstream.is_retired() && Arc::strong_count(&entry.upstream) > 1
         });
         let entry = Rc::new(Entry {
             upstream: Arc::clone(upstream),
+            metrics: context.observer.metrics.upstream(&upstream.name),
             open: RefCell::default(),
             connecting: Mutex::new(()),
         });
@@ -457,6 +504,16 @@ impl Connections {
 // === impl Entry ===
 
 impl Entry {
+    fn bad(&self, reason: &'static str) -> Failure {
+        let upstream = Arc::clone(&self.upstream.name);
+        Failure::Refused(Refusal::BadGateway { upstream, reason })
+    }
+
+    fn unavailable(&self) -> Failure {
+        let upstream = Arc::clone(&self.upstream.name);
+        Failure::Refused(Refusal::Unavailable { upstream })
+    }
+
     /// The connection with the fewest streams, unless it is full and another one may be made.
     fn free(&self) -> Option<Rc<Connection>> {
         let mut open = self.open.borrow_mut();
@@ -464,6 +521,72 @@ impl Entry {
         let fewest = open.iter().min_by_key(|connection| connection.active.get())?;
         let full = fewest.active.get() >= fewest.requests.current_max_send_streams();
         (!full || open.len() >= MOST).then(|| Rc::clone(fewest))
+    }
+
+    async fn connection<S: Source>(
+        self: &Rc<Entry>,
+        context: &Rc<worker::Context>,
+        limits: &Limits,
+        source: &mut S,
+        watch: &Watch,
+    ) -> Result<Rc<Connection>, Failure> {
+        if self.upstream.is_retired() {
+            return Err(self.unavailable());
+        }
+        if let Some(free) = self.free() {
+            return Ok(free);
+        }
+        let connect = async {
+            let _connecting = self.connecting.lock().await;
+            match self.free() {
+                Some(free) => Ok(free),
+                None => self.connect(context).await,
+            }
+        };
+        match within(watch, limits.connect, source, connect).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                self.metrics.connects_failed.add(1);
+                tracing::debug!(%error, upstream = %self.upstream.name, "no connection");
+                Err(self.unavailable())
+            }
+            Err(late) => {
+                self.metrics.connects_failed.add(1);
+                Err(late.failure(&self.upstream))
+            }
+        }
+    }
+
+    async fn connect(
+        self: &Rc<Entry>,
+        context: &Rc<worker::Context>,
+    ) -> std::io::Result<Rc<Connection>> {
+        let io = connect::open(&self.upstream).await?;
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(HEAD);
+        let greeted = builder.handshake::<_, Bytes>(io).await;
+        let (requests, driver) = greeted.map_err(std::io::Error::other)?;
+        let watch = context.deadlines.watch();
+        let keep_alive = context.config.timeouts.upstream_keep_alive;
+        watch.set(Some(keep_alive));
+        let connection = Rc::new(Connection {
+            requests,
+            active: Cell::new(0),
+            closed: Cell::new(false),
+            served: Cell::new(false),
+            watch,
+            keep_alive,
+        });
+        self.metrics.connects.add(1);
+        let metrics = Arc::clone(&self.metrics);
+        tokio::task::spawn_local(drive(driver, Rc::clone(&connection), metrics));
+        self.open.borrow_mut().push(Rc::clone(&connection));
+        Ok(connection)
     }
 }
 
@@ -493,46 +616,14 @@ impl Drop for Active {
     }
 }
 
-async fn connect(deadlines: &Rc<Deadlines>, order: &Order<'_>) -> io::Result<Rc<Connection>> {
-    let io: Box<dyn Io> = match &order.upstream.address {
-        Address::Tcp(address) => Box::new(nodelay(TcpStream::connect(address).await?)),
-        Address::Name(name, port) => {
-            Box::new(nodelay(TcpStream::connect((name.as_ref(), *port)).await?))
-        }
-        Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
-    };
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(HEAD);
-    let (requests, driver) = builder.handshake::<_, Bytes>(io).await.map_err(io::Error::other)?;
-    let watch = deadlines.watch();
-    watch.set(Some(order.keep_alive));
-    let connection = Rc::new(Connection {
-        requests,
-        active: Cell::new(0),
-        closed: Cell::new(false),
-        served: Cell::new(false),
-        watch,
-        keep_alive: order.keep_alive,
-    });
-    tokio::task::spawn_local(drive(driver, Rc::clone(&connection)));
-    Ok(connection)
-}
-
-/// Small frames do not wait for each other.
-fn nodelay(stream: TcpStream) -> TcpStream {
-    // Slower, but right, without.
-    let _ = stream.set_nodelay(true);
-    stream
-}
-
 /// Reads and writes for all streams of a connection, until it breaks, was idle for long, or the
 /// server stops.
-async fn drive(driver: h2::client::Connection<Box<dyn Io>, Bytes>, connection: Rc<Connection>) {
+async fn drive(
+    driver: h2::client::Connection<Io, Bytes>,
+    connection: Rc<Connection>,
+    metrics: Arc<UpstreamMetrics>,
+) {
+    metrics.open.add(1);
     let mut driver = pin!(driver);
     poll_fn(|cx| {
         connection.watch.attach(cx.waker());
@@ -545,6 +636,7 @@ async fn drive(driver: h2::client::Connection<Box<dyn Io>, Bytes>, connection: R
     })
     .await;
     connection.closed.set(true);
+    metrics.open.sub(1);
 }
 
 /// Why something was not waited for.

@@ -31,7 +31,7 @@ use crate::metrics::Reason as Refused;
 use crate::observe::Client;
 use crate::worker::Context;
 use abuse::Resets;
-pub(crate) use request::{trailer_lines, trailer_map};
+pub(crate) use request::{fuzz, trailer_lines, trailer_map};
 
 /// Requests at once on one connection.
 const STREAMS: u32 = 128;

@@ -72,17 +72,18 @@ impl Drop for Running {
 
 // === impl Refused ===
 
-impl Refused {
-    /// A label of the metrics.
-    pub(crate) fn reason(&self) -> &'static str {
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Refused::Plain(_) => "plain",
-            Refused::Full => "full",
-            Refused::TimedOut => "timeout",
-            Refused::Failed(_) => "failed",
+            Refused::Plain(_) => f.write_str("what came is no TLS"),
+            Refused::Full => f.write_str("too many handshakes at once"),
+            Refused::TimedOut => f.write_str("the handshake took too long"),
+            Refused::Failed(error) => error.fmt(f),
         }
     }
+}
 
+impl Refused {
     pub(crate) fn count(&self, metrics: &WorkerMetrics) {
         match self {
             Refused::Plain(_) => metrics.refused(Reason::WrongPort),

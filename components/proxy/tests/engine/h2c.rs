@@ -12,9 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::gateway::{
-    Everything, Gateway, call, certificates, request, send_all, soon, until,
-};
+use crate::gateway::{Everything, Gateway, call, certificates, request, send_all, soon, until};
 
 #[derive(Default)]
 struct Facts {
@@ -66,7 +64,8 @@ async fn connection(socket: TcpStream, streams: u32, facts: Arc<Facts>) {
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     let mut tasks = JoinSet::new();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        if request.uri().path() == "/refused" && facts.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+        if request.uri().path() == "/refused" && facts.refused.fetch_add(1, Ordering::Relaxed) == 0
+        {
             respond.send_reset(Reason::REFUSED_STREAM);
             continue;
         }
@@ -231,7 +230,10 @@ async fn what_was_refused_unseen_is_sent_again() {
     let gateway = backend.gateway();
     let client = gateway.h2().await;
     let answer = call(&client, request("GET", "/refused"), None).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.headers["x-target"].as_bytes()), (200, &b"/refused"[..]));
+    assert_eq!(
+        (answer.status.as_u16(), answer.headers["x-target"].as_bytes()),
+        (200, &b"/refused"[..])
+    );
     assert_eq!(gateway.metric("dais_gateway_upstream_retries_total{upstream=\"backend\"}"), 1.0);
 }
 

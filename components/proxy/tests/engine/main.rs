@@ -7,6 +7,7 @@
 )]
 
 mod gateway;
+mod h2c;
 mod http2;
 mod observed;
 mod strict;

@@ -107,6 +107,9 @@ impl Connection {
             self.facts.seen.lock().unwrap().push(seen);
             return std::future::pending().await;
         }
+        if seen.header("expect").is_some() {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
         match (chunked, length) {
             (true, None) => self.chunks(&mut seen).await?,
             (false, Some(length)) => {

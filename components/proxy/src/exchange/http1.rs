@@ -1,0 +1,444 @@
+//! An exchange over HTTP/1.1.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+
+use super::io::Io;
+use super::outgoing::Outgoing;
+use super::pool::Pool;
+use super::source::Source;
+use super::upload::Upload;
+use super::{Failure, Length, Piece, connect};
+use crate::buffer::Buffer;
+use crate::deadline::Watch;
+use crate::wire::body::{Incoming, Scan};
+use crate::wire::may_end;
+use crate::wire::response::{self, Answer, AnswerBody};
+use crate::worker;
+use crate::{Limits, Refusal, Upstream};
+
+/// Heads such as `100 Continue` before the real one.
+const MOST_INTERIM: u8 = 16;
+
+/// A request under way whose answer's head has come.
+///
+/// That head stands in the buffer until [`Exchange::accept`]; an interim one until
+/// [`Exchange::next_head`].
+pub(crate) struct Exchange {
+    context: Rc<worker::Context>,
+    upstream: Arc<Upstream>,
+    pool: Rc<Pool>,
+    limits: Arc<Limits>,
+    method: Method,
+    /// Absent once the connection was given back, or away to a tunnel.
+    io: Option<Io>,
+    reused: bool,
+    upload: Upload,
+    buffer: Buffer,
+    /// Bytes of the buffer in which the head's end was not found.
+    seen: usize,
+    answer: Option<Answer>,
+    interim: u8,
+    body: Incoming,
+    length: Length,
+    keep_alive: bool,
+    started: Instant,
+    upgrades: bool,
+}
+
+/// Why an attempt came to nothing.
+enum Trouble {
+    Failure(Failure),
+    /// The connection broke before anything of an answer came.
+    Silent,
+}
+
+/// Sends the request and waits for the first head of the answer. Connects, retries where that is
+/// safe, respects the route's limits.
+///
+/// `watch` must be attached to the task that polls, and belongs to this request alone.
+pub(super) async fn begin<S: Source>(
+    context: &Rc<worker::Context>,
+    outgoing: &Outgoing<'_>,
+    source: &mut S,
+    watch: &Watch,
+) -> Result<Exchange, Failure> {
+    let forward = outgoing.forward;
+    let upstream = &forward.upstream;
+    let name = || Arc::clone(&upstream.name);
+    let pool = context.pools.of(upstream, &context.observer.metrics);
+    let mut tries = 0;
+    loop {
+        if upstream.is_retired() {
+            return Err(Failure::Refused(Refusal::Unavailable { upstream: name() }));
+        }
+        let pooled = if tries == 0 || tries < forward.limits.retries { pool.take() } else { None };
+        let reused = pooled.is_some();
+        let io = match pooled {
+            Some(io) => io,
+            None => connected(context, outgoing, &pool, source).await?,
+        };
+        let mut exchange = Exchange::new(context, outgoing, source.length(), &pool, io, reused);
+        exchange.set_deadline(watch);
+        match poll_fn(|cx| exchange.poll_head(cx, source, watch)).await {
+            Ok(()) => return Ok(exchange),
+            Err(Trouble::Failure(failure)) => {
+                exchange.count(&failure);
+                return Err(failure);
+            }
+            Err(Trouble::Silent) => {}
+        }
+        pool.metrics.failures.add(1);
+        if tries >= forward.limits.retries || !exchange.may_repeat(source.length()) {
+            let reason = "it closed the connection without an answer";
+            return Err(Failure::Refused(Refusal::BadGateway { upstream: name(), reason }));
+        }
+        pool.metrics.retries.add(1);
+        tries += 1;
+    }
+}
+
+/// A new connection, unless the client leaves meanwhile.
+async fn connected<S: Source>(
+    context: &Rc<worker::Context>,
+    outgoing: &Outgoing<'_>,
+    pool: &Rc<Pool>,
+    source: &mut S,
+) -> Result<Io, Failure> {
+    let forward = outgoing.forward;
+    let connect = connect::connect(context, &forward.upstream, pool, forward.limits.connect);
+    let mut connect = Box::pin(connect);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = connect.as_mut().poll(cx) {
+            return Poll::Ready(done.map_err(Failure::Refused));
+        }
+        source.poll_gone(cx).map(|()| Err(Failure::Gone))
+    })
+    .await
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    fn new(
+        context: &Rc<worker::Context>,
+        outgoing: &Outgoing<'_>,
+        length: Length,
+        pool: &Rc<Pool>,
+        io: Io,
+        reused: bool,
+    ) -> Exchange {
+        let mut head = context.buffers.take_text();
+        outgoing.write(&mut head, length);
+        pool.metrics.open.add(1);
+        if reused {
+            pool.metrics.reused.add(1);
+        }
+        Exchange {
+            context: Rc::clone(context),
+            upstream: Arc::clone(&outgoing.forward.upstream),
+            pool: Rc::clone(pool),
+            limits: Arc::clone(&outgoing.forward.limits),
+            method: outgoing.request.method().clone(),
+            io: Some(io),
+            reused,
+            upload: Upload::new(head, length),
+            buffer: Buffer::default(),
+            seen: 0,
+            answer: None,
+            interim: 0,
+            body: Incoming::none(),
+            length: Length::None,
+            keep_alive: false,
+            started: Instant::now(),
+            upgrades: outgoing.upgrades(length),
+        }
+    }
+
+    pub(super) fn bad(&self, reason: &'static str) -> Failure {
+        Failure::Refused(Refusal::BadGateway { upstream: Arc::clone(&self.upstream.name), reason })
+    }
+
+    fn count(&self, failure: &Failure) {
+        match failure {
+            Failure::Refused(Refusal::GatewayTimeout { .. }) => self.pool.metrics.timeouts.add(1),
+            Failure::Refused(Refusal::BadGateway { .. }) => self.pool.metrics.failures.add(1),
+            _ => {}
+        }
+    }
+
+    /// Whether the request can be sent once more without being carried out twice: nothing of it
+    /// was written, or it may be repeated by its meaning. Its body must still be there.
+    fn may_repeat(&self, length: Length) -> bool {
+        let bodiless = matches!(length, Length::None | Length::Exact(0));
+        bodiless && (self.method.is_idempotent() || self.reused && self.upload.written() == 0)
+    }
+
+    /// While the request goes out, the time between two pieces counts; afterwards the time until
+    /// the answer's head.
+    fn set_deadline(&self, watch: &Watch) {
+        let limit = match self.upload.is_over() {
+            true => self.limits.response_head,
+            false => self.limits.request_idle,
+        };
+        watch.set(Some(limit));
+    }
+
+    /// What is said when the deadline has passed.
+    fn late(&self, watch: &Watch) -> Failure {
+        let limits = &self.limits;
+        if watch.aborted() {
+            return Failure::Gone;
+        }
+        if !self.upload.is_over() && self.upload.is_starving() {
+            let seconds = limits.request_idle.as_secs();
+            return Failure::Refused(Refusal::RequestTimeout { seconds });
+        }
+        let limit = if self.upload.is_over() { limits.response_head } else { limits.request_idle };
+        let upstream = Arc::clone(&self.upstream.name);
+        Failure::Refused(Refusal::GatewayTimeout { upstream, seconds: limit.as_secs() })
+    }
+
+    /// Moves the request on, or looks whether the client is still there.
+    pub(super) fn poll_upload<S: Source>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+    ) -> Result<(), Failure> {
+        if self.upload.is_over() {
+            return match source.poll_gone(cx) {
+                Poll::Ready(()) => Err(Failure::Gone),
+                Poll::Pending => Ok(()),
+            };
+        }
+        let Some(io) = &mut self.io else { return Ok(()) };
+        match self.upload.poll(cx, io, source) {
+            Poll::Ready(done) => Ok(done?),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_head<S: Source>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        watch: &Watch,
+    ) -> Poll<Result<(), Trouble>> {
+        if watch.expired() {
+            return Poll::Ready(Err(Trouble::Failure(self.late(watch))));
+        }
+        let was_over = self.upload.is_over();
+        if let Err(failure) = self.poll_upload(cx, source) {
+            return Poll::Ready(Err(Trouble::Failure(failure)));
+        }
+        if self.upload.take_moved() || was_over != self.upload.is_over() {
+            self.set_deadline(watch);
+        }
+        loop {
+            match self.parse() {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(reason) => return Poll::Ready(Err(Trouble::Failure(self.bad(reason)))),
+            }
+            let Some(io) = &mut self.io else {
+                return Poll::Ready(Err(Trouble::Silent));
+            };
+            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
+                Ok(count) if count > 0 => {}
+                _ if self.buffer.is_empty() && self.interim == 0 => {
+                    return Poll::Ready(Err(Trouble::Silent));
+                }
+                _ => {
+                    let reason = "it broke off within the head of its answer";
+                    return Poll::Ready(Err(Trouble::Failure(self.bad(reason))));
+                }
+            }
+        }
+    }
+
+    /// Reads the head out of the buffer, if it is there.
+    fn parse(&mut self) -> Result<bool, &'static str> {
+        let bytes = self.buffer.bytes();
+        if bytes.len() == self.seen || self.seen > 0 && !may_end(bytes, self.seen) {
+            // Too long a head has to be noticed all the same.
+            if bytes.len() <= self.context.config.heads.bytes {
+                self.seen = bytes.len();
+                return Ok(false);
+            }
+        }
+        self.seen = bytes.len();
+        let Some(answer) = response::parse(bytes, &self.context.config.heads, &self.method)? else {
+            return Ok(false);
+        };
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS && !self.upgrades {
+            return Err("it switches to a protocol that nobody asked for");
+        }
+        if is_interim(&answer) {
+            self.interim += 1;
+            if self.interim > MOST_INTERIM {
+                return Err("it sends too many interim answers");
+            }
+        }
+        self.answer = Some(answer);
+        Ok(true)
+    }
+
+    /// Whether the head that came is one before the real one.
+    pub(super) fn is_interim(&self) -> bool {
+        self.answer.as_ref().is_some_and(is_interim)
+    }
+
+    /// The head that came, and the bytes that its fields stand in.
+    pub(super) fn head(&self) -> Option<(&Answer, &[u8])> {
+        self.answer.as_ref().map(|answer| (answer, self.buffer.bytes()))
+    }
+
+    /// After an interim head: waits for the next one.
+    pub(super) async fn next_head<S: Source>(
+        &mut self,
+        source: &mut S,
+        watch: &Watch,
+    ) -> Result<(), Failure> {
+        self.drop_head();
+        let done = poll_fn(|cx| self.poll_head(cx, source, watch)).await;
+        done.map_err(|trouble| {
+            let failure = match trouble {
+                Trouble::Failure(failure) => failure,
+                Trouble::Silent => self.bad("it closed the connection without an answer"),
+            };
+            self.count(&failure);
+            failure
+        })
+    }
+
+    fn drop_head(&mut self) -> Option<Answer> {
+        let answer = self.answer.take()?;
+        self.buffer.consume(answer.consumed);
+        self.seen = 0;
+        Some(answer)
+    }
+
+    /// The time that may pass between two pieces of the answer.
+    pub(super) fn set_idle(&self, watch: &Watch) {
+        watch.set(self.limits.idle);
+    }
+
+    /// The head was passed on: from here on it is about the body.
+    pub(super) fn accept(&mut self, watch: &Watch) -> AnswerBody {
+        watch.set(self.limits.idle);
+        let Some(answer) = self.drop_head() else { return AnswerBody::None };
+        self.pool.metrics.answered(answer.status.as_u16(), self.started.elapsed());
+        self.keep_alive = answer.keep_alive;
+        self.length = answer.content_length.map_or(answer.body.length(), Length::Exact);
+        self.body = match answer.body {
+            AnswerBody::None => Incoming::none(),
+            AnswerBody::Exact(length) => Incoming::exact(length),
+            AnswerBody::Chunked => Incoming::chunked(self.context.config.heads.bytes),
+            AnswerBody::Close => Incoming::until_close(),
+        };
+        answer.body
+    }
+
+    /// How long the answer is on its way, or was until now.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether nothing comes after what is in [`Exchange::data`], as far as is known without
+    /// reading.
+    pub(super) fn is_read(&self) -> bool {
+        self.body.is_read()
+    }
+
+    /// Moves both bodies on. Once [`Piece::End`] came, dropping the exchange gives the
+    /// connection back to its pool, if it can be used again.
+    pub(super) fn poll_piece<S: Source>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        watch: &Watch,
+    ) -> Poll<Result<Piece, Failure>> {
+        if watch.expired() {
+            return Poll::Ready(Err(self.late_body(watch)));
+        }
+        if !self.body.is_read() {
+            self.poll_upload(cx, source)?;
+        }
+        if self.upload.take_moved() {
+            watch.set(self.limits.idle);
+        }
+        loop {
+            match self.body.scan(&mut self.buffer) {
+                Ok(Scan::Data) => return Poll::Ready(Ok(Piece::Data)),
+                Ok(Scan::End) => return Poll::Ready(Ok(Piece::End)),
+                Ok(Scan::More) => {}
+                Err(error) => return Poll::Ready(Err(self.bad(error.0))),
+            }
+            let Some(io) = &mut self.io else {
+                return Poll::Ready(Err(self.bad("its connection is gone")));
+            };
+            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
+                Ok(0) if self.body.end_of_stream() => {}
+                Ok(0) => return Poll::Ready(Err(self.bad("it broke off within its answer"))),
+                Ok(_) => watch.set(self.limits.idle),
+                Err(_) => return Poll::Ready(Err(self.bad("its connection broke"))),
+            }
+        }
+    }
+
+    fn late_body(&self, watch: &Watch) -> Failure {
+        if watch.aborted() {
+            return Failure::Gone;
+        }
+        self.pool.metrics.timeouts.add(1);
+        let upstream = Arc::clone(&self.upstream.name);
+        let seconds = self.limits.idle.unwrap_or_default().as_secs();
+        Failure::Refused(Refusal::GatewayTimeout { upstream, seconds })
+    }
+
+    /// What was read of the answer's body and not consumed.
+    pub(super) fn data(&self) -> &[u8] {
+        self.body.data(&self.buffer)
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.body.consume(&mut self.buffer, count);
+        self.buffer.release_if_empty(&self.context.buffers);
+    }
+
+    /// `name: value\r\n` lines that were checked.
+    pub(super) fn trailers(&self) -> &[u8] {
+        self.body.trailers()
+    }
+
+    /// After `101 Switching Protocols`: the connection, and what was read from it already.
+    pub(super) fn into_tunnel(mut self) -> Option<(Io, Buffer)> {
+        self.drop_head();
+        let io = self.io.take()?;
+        Some((io, std::mem::take(&mut self.buffer)))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.pool.metrics.open.sub(1);
+        self.context.buffers.give_text(self.upload.take_memory());
+        let complete = self.answer.is_none()
+            && self.body.is_over()
+            && self.upload.is_done()
+            && self.buffer.is_empty();
+        self.buffer.release(&self.context.buffers);
+        if let Some(io) = self.io.take().filter(|_| complete && self.keep_alive) {
+            self.pool.give(&self.upstream, io, self.context.deadlines.now());
+        }
+    }
+}
+
+fn is_interim(answer: &Answer) -> bool {
+    answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS
+}
