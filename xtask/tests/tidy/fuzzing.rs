@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 25] = [
+const PARSERS: [(&str, &str); 26] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: events and answers of Marathon", "marathon_answers"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
@@ -26,6 +26,7 @@ const PARSERS: [(&str, &str); 25] = [
     ("marathon-model: apps", "marathon_app"),
     ("marathon-model: groups and lists of apps", "marathon_group"),
     ("marathon-model: selectors, ids, moments", "marathon_texts"),
+    ("proxy: heads over HTTP/2", "proxy_http2_head"),
     ("universe: templates", "mustache"),
     ("universe: repository documents", "universe_repository"),
     ("universe: Accept headers", "universe_accept"),

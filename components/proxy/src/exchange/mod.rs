@@ -56,6 +56,7 @@ pub(crate) enum Piece {
 /// A request under way whose answer's head has come.
 ///
 /// That head is there until [`Exchange::accept`]; an interim one until [`Exchange::next_head`].
+#[allow(clippy::large_enum_variant, reason = "nearly all are of the larger kind, and not boxed")]
 pub(crate) enum Exchange {
     Http1(http1::Exchange),
     H2c(Box<h2c::Call>),
