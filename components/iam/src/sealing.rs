@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use cluster_state::{ClusterState, StateError, When};
 use rand::RngCore;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
 
 use crate::secrets::{self, SecretFileError};
 
 const KEY_BYTES: usize = 32;
+const SALT_BYTES: usize = 32;
 /// The first byte of a sealed value: AES-256-GCM with a random nonce.
 const FORMAT: u8 = 1;
 /// What every node key in use has sealed, so that a wrong one is noticed before it seals.
@@ -45,7 +47,10 @@ pub(crate) enum SealError {
 }
 
 /// The key of this node; the same file on every master.
-pub(crate) struct NodeKey(LessSafeKey);
+pub(crate) struct NodeKey {
+    values: LessSafeKey,
+    bytes: [u8; KEY_BYTES],
+}
 
 impl std::fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,7 +89,7 @@ impl NodeKey {
     pub(crate) fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Result<NodeKey, SealError> {
         let key = UnboundKey::new(&AES_256_GCM, bytes);
         let broken = |_| SealError::Seal { path: "the node key".to_owned() };
-        Ok(NodeKey(LessSafeKey::new(key.map_err(broken)?)))
+        Ok(NodeKey { values: LessSafeKey::new(key.map_err(broken)?), bytes: *bytes })
     }
 
     /// Seals `plain` for `path`.
@@ -95,7 +100,7 @@ impl NodeKey {
         let mut text = plain.to_vec();
         let aad = Aad::from(path.as_bytes());
         let nonce_value = Nonce::assume_unique_for_key(nonce);
-        let sealed = self.0.seal_in_place_append_tag(nonce_value, aad, &mut text);
+        let sealed = self.values.seal_in_place_append_tag(nonce_value, aad, &mut text);
         sealed.map_err(|_| SealError::Seal { path: path.to_owned() })?;
         let mut value = Vec::with_capacity(1 + NONCE_LEN + text.len());
         value.push(FORMAT);
@@ -112,10 +117,43 @@ impl NodeKey {
         let mut text = text.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let aad = Aad::from(path.as_bytes());
-        let plain = self.0.open_in_place(nonce, aad, &mut text).map_err(|_| broken())?;
+        let plain = self.values.open_in_place(nonce, aad, &mut text).map_err(|_| broken())?;
         let length = plain.len();
         text.truncate(length);
         Ok(text)
+    }
+
+    /// Seals something that somebody else keeps for a while, for `purpose`. Each gets a key of
+    /// its own: whoever asks for millions of them comes no closer to two of the same nonce.
+    pub(crate) fn seal_ticket(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let failed = || SealError::Seal { path: purpose.to_owned() };
+        let mut salt = [0_u8; SALT_BYTES];
+        rand::rng().fill_bytes(&mut salt);
+        let key = self.ticket_key(&salt, purpose).ok_or_else(failed)?;
+        let mut text = plain.to_vec();
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).map_err(|_| failed())?;
+        Ok([&salt[..], &text].concat())
+    }
+
+    /// Opens what was sealed for `purpose` by any instance with this key.
+    pub(crate) fn open_ticket(&self, purpose: &str, value: &[u8]) -> Result<Vec<u8>, SealError> {
+        let broken = || SealError::Broken { path: purpose.to_owned() };
+        let (salt, text) = value.split_first_chunk::<SALT_BYTES>().ok_or_else(broken)?;
+        let key = self.ticket_key(salt, purpose).ok_or_else(broken)?;
+        let mut text = text.to_vec();
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let plain = key.open_in_place(nonce, Aad::empty(), &mut text).map_err(|_| broken())?;
+        let length = plain.len();
+        text.truncate(length);
+        Ok(text)
+    }
+
+    fn ticket_key(&self, salt: &[u8], purpose: &str) -> Option<LessSafeKey> {
+        let extracted = Salt::new(HKDF_SHA256, salt).extract(&self.bytes);
+        let info = [b"dais iam ticket ", purpose.as_bytes()];
+        let key: UnboundKey = extracted.expand(&info, &AES_256_GCM).ok()?.into();
+        Some(LessSafeKey::new(key))
     }
 
     /// Leaves the proof which key is the cluster's; answers the one found if there was one.
@@ -165,6 +203,21 @@ mod tests {
             assert!(key(1).open("/iam/keys/a", &sealed[..index]).is_err(), "{index} bytes");
         }
         assert_ne!(key(1).seal("/iam/keys/a", b"private").unwrap(), sealed);
+    }
+
+    #[test]
+    fn a_ticket_opens_for_its_purpose_only() {
+        let ticket = key(1).seal_ticket("login", b"state").unwrap();
+        assert_eq!(key(1).open_ticket("login", &ticket).unwrap(), b"state");
+        assert!(key(1).open_ticket("other", &ticket).is_err());
+        assert!(key(2).open_ticket("login", &ticket).is_err());
+        assert_ne!(key(1).seal_ticket("login", b"state").unwrap(), ticket);
+        for index in 0..ticket.len() {
+            let mut broken = ticket.clone();
+            broken[index] ^= 1;
+            assert!(key(1).open_ticket("login", &broken).is_err(), "byte {index}");
+            assert!(key(1).open_ticket("login", &ticket[..index]).is_err(), "{index} bytes");
+        }
     }
 
     #[tokio::test]
