@@ -7,7 +7,9 @@ use cluster_state::ClusterState;
 use crate::Config;
 use crate::ca::{Authority, CaError};
 use crate::clock::Clock;
+use crate::oidc::Sso;
 use crate::password::Passwords;
+use crate::providers::ProvidersError;
 use crate::sealing::{NodeKey, SealError};
 use crate::secrets::{self, SecretFileError};
 use crate::signing::{Keyring, SigningError, SigningSettings};
@@ -26,6 +28,8 @@ pub(crate) enum KeysError {
     Signing(#[from] SigningError),
     #[error(transparent)]
     Ca(#[from] CaError),
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
 }
 
 /// The keys of this instance, which are the cluster's.
@@ -35,6 +39,7 @@ pub(crate) struct Keys {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) passwords: Passwords,
+    pub(crate) sso: Arc<Sso>,
 }
 
 impl Keys {
@@ -55,10 +60,11 @@ impl Keys {
         };
         let keyring =
             Keyring::open(Arc::clone(state), Arc::clone(&node_key), settings, clock.clone());
-        let authority = Authority::open(state, &node_key, clock);
+        let authority = Authority::open(state, &node_key, clock.clone());
         let (keyring, authority) = tokio::join!(keyring, authority);
         let (keyring, authority) = (keyring?, Arc::new(authority?));
         secrets::publish(&config.data_dir.join(CA_FILE), authority.pem().as_bytes())?;
-        Ok(Keys { node_key, keyring, authority, passwords: Passwords::new() })
+        let sso = Arc::new(Sso::open(Arc::clone(state), Arc::clone(&node_key), clock).await?);
+        Ok(Keys { node_key, keyring, authority, passwords: Passwords::new(), sso })
     }
 }

@@ -146,11 +146,15 @@ async fn serve(
             }
         }
     });
+    let sso = Arc::clone(&iam.keys.sso);
+    let token = shutdown.clone();
+    let providers = tokio::spawn(async move { sso.providers.keep(token).await });
     let config = ServeConfig { max_head_bytes: MAX_HEAD, ..ServeConfig::default() };
     http_kit::serve(listener, Arc::new(Api::new(iam)), config, shutdown.clone()).await;
     shutdown.cancel();
-    let (follow, beat, keep, publish) = tokio::join!(follow, beat, keep, publish);
-    follow.and(beat).and(keep).and(publish).map_err(|_| IamError::Crashed)
+    let (follow, beat, keep, publish, providers) =
+        tokio::join!(follow, beat, keep, publish, providers);
+    follow.and(beat).and(keep).and(publish).and(providers).map_err(|_| IamError::Crashed)
 }
 
 impl From<StoreError> for IamError {

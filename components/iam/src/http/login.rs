@@ -1,14 +1,13 @@
 //! `/auth`: logging in and out.
 
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, HeaderValue};
 use http_kit::{Response, respond};
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::schema::{Fields, LOGIN};
 use super::users::unhashed;
-use super::{Answer, cookies, render};
+use super::{Answer, cookies, render, sso};
 use crate::ApiError;
 use crate::audit::Event;
 use crate::model::{Command, PasswordHash, User};
@@ -63,11 +62,8 @@ pub(super) async fn post(iam: &Iam, call: &Call, body: Option<Value>) -> Answer 
         (Some(uid), Secret::Token(token)) => {
             with_service_token(iam, call, &uid, &token, login.exp).await
         }
-        (None, _) => {
-            let text = "ID Token login failed: no provider is configured";
-            denied(iam, call, "login-oidc", "", text).await?;
-            Err(ApiError::unauthorized(text))
-        }
+        (None, Secret::Token(token)) => sso::id_token(iam, call, &token).await,
+        (None, Secret::Password(_)) => Err(ApiError::internal()),
     }
 }
 
@@ -200,12 +196,7 @@ pub(super) async fn granted(
     user: &User,
     exp: Option<i64>,
 ) -> Answer {
-    let issued = iam.keys.keyring.issue(&user.uid, user.generation, exp);
-    let token = issued.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "a token was not signed");
-        ApiError::internal()
-    })?;
-    iam.record(Event { result: "allow", ..event(call, name, &user.uid) }).await?;
+    let token = token_for(iam, call, name, user, exp).await?;
     let mut response = render::ok(&json!({ "token": token }));
     let cookies = cookies::Login {
         token: &token,
@@ -221,7 +212,24 @@ pub(super) async fn granted(
     Ok(response)
 }
 
-async fn denied(
+/// The token, and the line in the audit log.
+pub(super) async fn token_for(
+    iam: &Iam,
+    call: &Call,
+    name: &'static str,
+    user: &User,
+    exp: Option<i64>,
+) -> Result<String, ApiError> {
+    let issued = iam.keys.keyring.issue(&user.uid, user.generation, exp);
+    let token = issued.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a token was not signed");
+        ApiError::internal()
+    })?;
+    iam.record(Event { result: "allow", ..event(call, name, &user.uid) }).await?;
+    Ok(token)
+}
+
+pub(super) async fn denied(
     iam: &Iam,
     call: &Call,
     name: &'static str,
@@ -244,25 +252,6 @@ fn stored(user: &User) -> Option<Stored> {
     user.password.as_ref().and_then(|hash| Stored::parse(&hash.0).ok())
 }
 
-/// Begins a login with another provider.
-pub(super) fn start_flow(_iam: &Iam, call: &Call) -> Answer {
-    let requested = call.params.get("oidc-provider").or_else(|| call.params.get("saml-provider"));
-    let Some(id) = requested else {
-        let text = "Expected query parameter `oidc-provider` or `saml-provider`.";
-        return Err(ApiError::missing_query(text));
-    };
-    let message = format!("The login provider with ID '{id}' is not known");
-    if !call.is_browser() {
-        return Err(ApiError::bad("ERR_UNKNOWN_PROVIDER_ID", message));
-    }
-    let mut response = respond::status(StatusCode::SEE_OTHER);
-    let location = format!("/?iam-error={}", http_kit::query::encode(&message));
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
-}
-
 pub(super) fn logout() -> Response {
     let mut response = respond::ok();
     cookies::clear(response.headers_mut());
@@ -270,23 +259,6 @@ pub(super) fn logout() -> Response {
     response
 }
 
-/// How one can log in.
-pub(super) fn providers() -> Response {
-    let local = |kind: &str, method: &str| {
-        json!({
-            "authentication-type": kind,
-            "description": "Default DC/OS login provider",
-            "client-method": method,
-            "config": { "start_flow_url": "/acs/api/v1/auth/login" },
-        })
-    };
-    render::ok(&json!({
-        "dcos-users": local("dcos-uid-password", "dcos-usercredential-post-receive-authtoken"),
-        "dcos-services":
-            local("dcos-uid-servicekey", "dcos-servicecredential-post-receive-authtoken"),
-    }))
-}
-
-fn no_store(response: &mut Response) {
+pub(super) fn no_store(response: &mut Response) {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -11,6 +11,7 @@ mod metrics;
 pub(crate) mod render;
 pub(crate) mod route;
 pub(crate) mod schema;
+mod sso;
 mod system;
 mod users;
 
@@ -92,7 +93,8 @@ async fn answer(
             Err(refused) => refused,
         };
     }
-    if !speaks_otherwise(&route) && !call.accepts_json() {
+    let begins_flow = route == Route::Login && call.method == Method::GET;
+    if !begins_flow && !speaks_otherwise(&route) && !call.accepts_json() {
         return render::error(&ApiError::not_acceptable());
     }
     let takes_body = matches!(call.method, Method::PUT | Method::POST | Method::PATCH);
@@ -154,13 +156,13 @@ async fn dispatch(
             acls::action(iam, call, caller, rid, subject, &action).await
         }
         Route::Login if call.method == Method::POST => login::post(iam, call, body).await,
-        Route::Login => login::start_flow(iam, call),
+        Route::Login => sso::start(iam, call).await,
         Route::Logout => Ok(login::logout()),
         Route::Jwks => Ok(render::ok(&iam.keys.keyring.ring().key_set().to_json())),
-        Route::Providers => Ok(login::providers()),
-        Route::OidcCallback | Route::OidcProviders | Route::OidcProvider(_) => {
-            Err(ApiError::not_found())
-        }
+        Route::Providers => Ok(render::ok(&iam.keys.sso.providers.ways_to_log_in())),
+        Route::OidcCallback => sso::callback(iam, call).await,
+        Route::OidcProviders => Ok(render::ok(&iam.keys.sso.providers.descriptions())),
+        Route::OidcProvider(id) => sso::provider(iam, call, caller, &id, body).await,
         Route::UiConfig => Ok(system::ui_config(iam)),
         Route::OpenApi => Ok(system::openapi()),
         Route::Policy => system::policy(iam),

@@ -19,7 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use cluster_state::{ClusterState, StateError};
+use cluster_state::ClusterState;
 use http_kit::Params;
 use identity::TokenError;
 use tokio::sync::Semaphore;
@@ -211,10 +211,15 @@ impl Sso {
         flow::clear_cookie(secure)
     }
 
-    /// The user of a login; made where the provider's configuration allows that.
-    pub(crate) async fn user(&self, store: &Store, login: &Login) -> Result<Arc<User>, SsoError> {
+    /// The user of a login, and whether it was made just now, which the provider's
+    /// configuration may allow.
+    pub(crate) async fn user(
+        &self,
+        store: &Store,
+        login: &Login,
+    ) -> Result<(Arc<User>, bool), SsoError> {
         if let Ok(user) = store.state().user(&login.uid) {
-            return check_user(user, login);
+            return Ok((check_user(user, login)?, false));
         }
         if !login.provider.config.auto_create_users {
             return Err(SsoError::UnknownUser);
@@ -227,14 +232,15 @@ impl Sso {
                 provider_id: login.provider.id.clone(),
             },
         });
-        match store.run(&command).await {
+        let made = match store.run(&command).await {
             // Made by another login at the same moment.
-            Err(StoreError::Refused(error)) if error.code == Some("ERR_USER_EXISTS") => {}
+            Err(StoreError::Refused(error)) if error.code == Some("ERR_USER_EXISTS") => false,
             Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
+            Ok(_) => true,
+        };
         let state = store.state();
-        check_user(state.user(&login.uid).map_err(SsoError::Refused)?, login)
+        let user = check_user(state.user(&login.uid).map_err(SsoError::Refused)?, login)?;
+        Ok((user, made))
     }
 
     async fn login(
@@ -296,10 +302,4 @@ fn unverified_issuer(token: &str) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
     payload.get("iss")?.as_str().map(str::to_owned)
-}
-
-impl From<StateError> for SsoError {
-    fn from(error: StateError) -> SsoError {
-        SsoError::Store(error.into())
-    }
 }

@@ -74,13 +74,14 @@ async fn a_login_makes_a_user_who_may_do_nothing() {
     let finished = world.log_in(Some("/service/x/")).await.unwrap();
     assert_eq!(finished.target, Target::Path("/service/x/".to_owned()));
     assert_eq!(finished.login.uid, "ann@example.com");
-    let user = world.sso.user(&world.store, &finished.login).await.unwrap();
+    let (user, made) = world.sso.user(&world.store, &finished.login).await.unwrap();
+    assert!(made);
     assert_eq!((user.provider_type, user.provider_id.as_str()), (ProviderType::Oidc, "ours"));
     assert!(user.is_remote() && user.password.is_none());
     assert_eq!(world.store.state().acls().count(), 0);
     assert_eq!(world.store.state().groups_of("ann@example.com").count(), 0);
     let again = world.log_in(None).await.unwrap();
-    assert_eq!(world.sso.user(&world.store, &again.login).await.unwrap(), user);
+    assert_eq!(world.sso.user(&world.store, &again.login).await.unwrap(), (user, false));
 }
 
 #[tokio::test]

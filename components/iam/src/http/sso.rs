@@ -1,0 +1,231 @@
+//! Logins at OpenID Connect providers, and the providers' configuration.
+
+use http::header::{COOKIE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
+use http_kit::{Response, respond};
+use serde_json::Value;
+
+use super::call::Call;
+use super::login::{denied, granted, no_store, token_for};
+use super::{Answer, render};
+use crate::ApiError;
+use crate::audit::Event;
+use crate::oidc::{self, Finished, Login, Sso, SsoError, Target};
+use crate::providers::ProvidersError;
+use crate::service::{Caller, Iam, event};
+
+const LOGIN: &str = "login-oidc";
+/// Nothing runs on the page with a token, nothing is loaded, and nobody frames it.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; \
+                      form-action 'none'; sandbox";
+
+/// `GET /auth/login`: sends a browser to a provider.
+pub(super) async fn start(iam: &Iam, call: &Call) -> Answer {
+    let requested = call.params.get("oidc-provider").or_else(|| call.params.get("saml-provider"));
+    let Some(id) = requested else {
+        let text = "Expected query parameter `oidc-provider` or `saml-provider`.";
+        return Err(ApiError::missing_query(text));
+    };
+    if iam.keys.sso.providers.find(id).is_none() && call.is_browser() {
+        return Ok(excuse(&format!("The login provider with ID '{id}' is not known")));
+    }
+    match iam.keys.sso.start(id, call.params.get("target")).await {
+        Ok(start) => {
+            let mut response = to(StatusCode::FOUND, &start.location);
+            append(response.headers_mut(), SET_COOKIE, &start.cookie);
+            Ok(response)
+        }
+        Err(error) => failed(iam, call, error).await,
+    }
+}
+
+/// `GET /auth/oidc/callback`: a browser returns from a provider.
+pub(super) async fn callback(iam: &Iam, call: &Call) -> Answer {
+    let cookie = flow_cookie(&call.headers);
+    let finished = match iam.keys.sso.finish(&call.params, cookie.as_deref()).await {
+        Ok(finished) => logged_in(iam, call, finished).await,
+        Err(error) => Err(error),
+    };
+    let mut response = match finished {
+        Ok(answer) => answer?,
+        Err(error) => {
+            let refused = failed(iam, call, error).await;
+            refused.unwrap_or_else(|refusal| render::error(&refusal))
+        }
+    };
+    append(response.headers_mut(), SET_COOKIE, &Sso::clear_cookie(call.tls));
+    Ok(response)
+}
+
+/// `POST /auth/login` with an ID token alone.
+pub(super) async fn id_token(iam: &Iam, call: &Call, token: &str) -> Answer {
+    let login = match iam.keys.sso.id_token(token).await {
+        Ok(login) => login,
+        Err(error) => return Err(refusal(iam, call, &error).await?),
+    };
+    match iam.keys.sso.user(&iam.store, &login).await {
+        Ok((user, made)) => {
+            if made {
+                told_of_new_user(iam, call, &login).await?;
+            }
+            granted(iam, call, LOGIN, &user, None).await
+        }
+        Err(error) => Err(refusal(iam, call, &error).await?),
+    }
+}
+
+/// `/auth/oidc/providers/{id}`
+pub(super) async fn provider(
+    iam: &Iam,
+    call: &Call,
+    caller: &Caller,
+    id: &str,
+    body: Option<Value>,
+) -> Answer {
+    let providers = &iam.keys.sso.providers;
+    let body = || body.ok_or_else(|| ApiError::malformed("A JSON body is needed."));
+    let (changed, name) = match call.method {
+        Method::PUT => (providers.create(id, body()?).await, "provider-create"),
+        Method::PATCH => (providers.patch(id, body()?).await, "provider-update"),
+        Method::DELETE => (providers.delete(id).await, "provider-delete"),
+        _ => return Ok(render::ok(&providers.show(id)?)),
+    };
+    match changed {
+        Ok(()) => {
+            let object = format!("provider {id}");
+            iam.record(Event { object, result: "allow", ..event(call, name, &caller.uid) }).await?;
+            let created = call.method == Method::PUT;
+            Ok(if created { render::created() } else { render::no_content() })
+        }
+        Err(ProvidersError::Refused(refusal)) => Err(refusal),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a provider was not changed");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+/// The session, and on to where the user was going; or the token, for a program.
+async fn logged_in(iam: &Iam, call: &Call, finished: Finished) -> Result<Answer, SsoError> {
+    let Finished { login, target } = finished;
+    let (user, made) = iam.keys.sso.user(&iam.store, &login).await?;
+    if made && let Err(error) = told_of_new_user(iam, call, &login).await {
+        return Ok(Err(error));
+    }
+    Ok(match target {
+        Target::Path(path) => granted(iam, call, LOGIN, &user, None).await.map(|session| {
+            let mut response = to(StatusCode::SEE_OTHER, &path);
+            for cookie in session.headers().get_all(SET_COOKIE) {
+                response.headers_mut().append(SET_COOKIE, cookie.clone());
+            }
+            response
+        }),
+        // The login was for a program: the browser gets no session by it.
+        Target::Token => {
+            token_for(iam, call, LOGIN, &user, None).await.map(|token| token_page(&token))
+        }
+    })
+}
+
+async fn told_of_new_user(iam: &Iam, call: &Call, login: &Login) -> Result<(), ApiError> {
+    let object = format!("user {} of provider {}", login.uid, login.provider_id());
+    iam.record(Event { object, result: "allow", ..event(call, "user-create", &login.uid) }).await
+}
+
+/// What a browser sees of a login that failed, or a program.
+async fn failed(iam: &Iam, call: &Call, error: SsoError) -> Answer {
+    let refusal = refusal(iam, call, &error).await?;
+    if call.is_browser() { Ok(excuse(&refusal.description)) } else { Err(refusal) }
+}
+
+/// What is answered to a failed login, which is in the audit log by then.
+async fn refusal(iam: &Iam, call: &Call, error: &SsoError) -> Result<ApiError, ApiError> {
+    let text = error.to_string();
+    if !error.is_refusal() {
+        tracing::warn!(error = error as &dyn std::error::Error, "a login at a provider failed");
+    } else if let SsoError::Token(reason) = error {
+        denied(iam, call, LOGIN, "", &format!("{text}: {reason}")).await?;
+    } else {
+        denied(iam, call, LOGIN, "", &text).await?;
+    }
+    Ok(match error {
+        SsoError::Refused(refusal) => refusal.clone(),
+        SsoError::Target => ApiError::bad("ERR_INVALID_TARGET", text),
+        SsoError::Busy | SsoError::Remote(_) => ApiError::unavailable(text),
+        SsoError::Internal | SsoError::Store(_) => ApiError::internal(),
+        _ => ApiError::unauthorized(text),
+    })
+}
+
+/// The front page with a message, as the original does it.
+fn excuse(message: &str) -> Response {
+    to(StatusCode::SEE_OTHER, &format!("/?iam-error={}", http_kit::query::encode(message)))
+}
+
+fn to(status: StatusCode, location: &str) -> Response {
+    let mut response = respond::status(status);
+    append(response.headers_mut(), LOCATION, location);
+    no_store(&mut response);
+    response
+}
+
+/// A token has nothing in it that HTML or anybody else would read otherwise.
+fn token_page(token: &str) -> Response {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <title>Authentication token</title></head><body>\
+         <p>Copy this token into the program that asked for it, and show it to nobody else.</p>\
+         <textarea rows=\"12\" cols=\"80\" readonly autofocus>{token}</textarea></body></html>\n"
+    );
+    let mut response = render::text("text/html; charset=utf-8", page);
+    no_store(&mut response);
+    let headers = response.headers_mut();
+    let fixed = [
+        ("content-security-policy", POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The cookie of the login under way. One name twice is nobody's login.
+fn flow_cookie(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
+    let mut found = pairs.filter(|(name, _)| name.trim() == oidc::COOKIE);
+    let (_, value) = found.next()?;
+    found.next().is_none().then(|| value.trim().to_owned())
+}
+
+fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // Addresses and cookies are printable ASCII; anything else would say nothing.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.append(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_of_a_login_is_found_and_only_one() {
+        let find = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(COOKIE, HeaderValue::from_static(value));
+            }
+            flow_cookie(&headers)
+        };
+        assert_eq!(find(&["a=b; dcos-oidc-flow=x; c=d"]), Some("x".to_owned()));
+        assert_eq!(find(&["a=b", "dcos-oidc-flow=x=y"]), Some("x=y".to_owned()));
+        for none in [&["a=b"][..], &["xdcos-oidc-flow=x"], &["dcos-oidc-flow=x; dcos-oidc-flow=y"]]
+        {
+            assert_eq!(find(none), None, "{none:?}");
+        }
+    }
+}
