@@ -43,7 +43,18 @@ pub(crate) enum Trust {
     Public,
     /// Those of the authorities in a file as well.
     Bundle(PathBuf),
+    /// Those of the authorities in this bundle as well.
+    Given(Vec<u8>),
     Any,
+}
+
+/// The gateway of a `dais up` on this machine, and how its first administrator logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalGateway {
+    pub(crate) url: String,
+    pub(crate) admin: String,
+    pub(crate) password_file: PathBuf,
+    pub(crate) ca_file: PathBuf,
 }
 
 /// How agents are reached.
@@ -112,10 +123,18 @@ impl Cluster {
         if let Some(url) = url {
             return Ok(Cluster { gateway: Some(whole(&url)), ..Cluster::default() });
         }
-        if let Some(folder) = env.get("DAIS_DATA_DIR") {
-            return Cluster::in_folder(Path::new(&folder));
+        let folder = Folder::find(env);
+        if let Some(data) = env.get("DAIS_DATA_DIR") {
+            let data = Path::new(&data);
+            // Who logged in there goes through its gateway.
+            let login = LocalGateway::in_folder(data)
+                .and_then(|local| folder.ok()?.logged_in(&local.url).ok()?);
+            return match login {
+                Some(config) => Cluster::configured(&config),
+                None => Cluster::in_folder(data),
+            };
         }
-        let folder = Folder::find(env)?;
+        let folder = folder?;
         if let Some(config) = folder.current(env)? {
             return Cluster::configured(&config);
         }
@@ -216,6 +235,28 @@ impl Cluster {
     }
 }
 
+// === impl LocalGateway ===
+
+impl LocalGateway {
+    /// That of the `dais up` that is meant when none is named.
+    pub(crate) fn find(env: &Environment) -> Option<LocalGateway> {
+        let folder = env.get("DAIS_DATA_DIR").map(PathBuf::from).or_else(|| data_dir(env))?;
+        LocalGateway::in_folder(&folder)
+    }
+
+    pub(crate) fn in_folder(folder: &Path) -> Option<LocalGateway> {
+        let bytes = fs::read(folder.join("endpoints.json")).ok()?;
+        let value: Value = serde_json::from_slice(&bytes).ok()?;
+        let at = |pointer| some_text(&value, pointer);
+        Some(LocalGateway {
+            url: whole(at("/gateway")?),
+            admin: at("/admin_user")?.to_owned(),
+            password_file: folder.join(at("/admin_password_file")?),
+            ca_file: folder.join(at("/ca_file")?),
+        })
+    }
+}
+
 // === impl Trust ===
 
 impl Trust {
@@ -230,7 +271,11 @@ impl Trust {
 
     /// The authorities beside the public ones.
     pub(crate) fn authorities(&self) -> anyhow::Result<Authorities> {
-        let Trust::Bundle(path) = self else { return Ok(Authorities::default()) };
+        let path = match self {
+            Trust::Bundle(path) => path,
+            Trust::Given(bundle) => return Ok(Authorities::from_pem(bundle)?),
+            Trust::Public | Trust::Any => return Ok(Authorities::default()),
+        };
         let bundle = fs::read(path)
             .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
         Authorities::from_pem(&bundle)
@@ -275,6 +320,31 @@ mod tests {
         assert_eq!(cluster.mesos().unwrap(), "http://127.0.0.1:5050");
         assert_eq!(cluster.cosmos().unwrap(), ("http://127.0.0.1:7070".to_owned(), ""));
         assert_eq!(cluster.agents(), Mesos::Direct);
+    }
+
+    #[test]
+    fn who_logged_in_to_it_goes_through_its_gateway() {
+        let folder = folder_with(
+            r#"{"mesos_master":"127.0.0.1:5050","gateway":"https://127.0.0.1:8443/",
+            "admin_user":"admin","admin_password_file":"iam/admin-password",
+            "ca_file":"/elsewhere/ca.crt"}"#,
+        );
+        let path = folder.path().to_str().unwrap();
+        let env = Environment::of([("DAIS_DATA_DIR", path), ("HOME", path)]);
+        let local = LocalGateway::find(&env).unwrap();
+        assert_eq!(local.url, "https://127.0.0.1:8443");
+        assert_eq!(local.password_file, folder.path().join("iam/admin-password"));
+        assert_eq!(local.ca_file, Path::new("/elsewhere/ca.crt"));
+        let find = || Cluster::find(&env, &Globals::default()).unwrap();
+        assert_eq!(find().gateway, None, "nobody is logged in");
+        let mut config = Folder::find(&env).unwrap().config("id").unwrap();
+        config.set(keys::URL, &local.url).unwrap();
+        config.write().unwrap();
+        assert_eq!(find().gateway, None);
+        config.set(keys::TOKEN, "secret").unwrap();
+        config.write().unwrap();
+        assert_eq!(find().mesos().unwrap(), "https://127.0.0.1:8443/mesos");
+        assert_eq!(find().token_for(&local.url).as_deref(), Some("secret"));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Refused {
     pub(crate) message: String,
     /// One line for each thing that is wrong.
     pub(crate) details: Vec<String>,
-    /// Cosmos's name of the kind of error.
+    /// Cosmos's or IAM's name of the kind of error.
     pub(crate) kind: Option<String>,
     /// What may help.
     pub(crate) hint: Option<String>,

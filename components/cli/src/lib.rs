@@ -25,6 +25,7 @@ mod follow;
 pub mod fuzz;
 mod input;
 mod json;
+mod login;
 mod server;
 mod table;
 mod terminal;

@@ -1,7 +1,7 @@
 //! Requests to one of the cluster's servers, and its refusals in words.
 
 use crate::failure::Refused;
-use crate::json::{list, shown, text};
+use crate::json::{list, shown, some_text, text};
 use crate::terminal::printable;
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -45,6 +45,25 @@ impl Server {
         Server { who, base, client, token, verbosity }
     }
 
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The same without a token: for what needs none.
+    pub(crate) fn anonymous(&self) -> Server {
+        Server { token: None, ..self.clone() }
+    }
+
+    pub(crate) fn with_token(&self, token: String) -> Server {
+        Server { token: Some(token), ..self.clone() }
+    }
+
+    /// The same, but never saying what it answers: there is a secret in it.
+    pub(crate) fn quiet(&self) -> Server {
+        Server { verbosity: self.verbosity.min(1), ..self.clone() }
+    }
+
     /// Asks for JSON.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.json(Method::GET, path, None).await
@@ -67,6 +86,10 @@ impl Server {
         self.json(Method::PUT, path, Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.json(Method::PATCH, path, Some(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.json(Method::DELETE, path, None).await
     }
@@ -78,6 +101,8 @@ impl Server {
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
         let json = Some(HeaderValue::from_static("application/json"));
+        // Where there is nothing to say, nothing is said.
+        let body = body.filter(|body| !body.is_null());
         let answer = self.call(method, path, body, json.clone(), json).await?;
         self.parse(answer.body())
     }
@@ -103,23 +128,13 @@ impl Server {
         let mut url = format!("{}{path}", self.base);
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         for _ in 0..REDIRECTS {
-            let mut request = Request::new(Full::new(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() =
-                url.parse().with_context(|| format!("{url} is not a valid URL"))?;
+            let mut request = self.request(&method, &url, body.clone())?;
             let headers = request.headers_mut();
             if let Some(accept) = &accept {
                 headers.insert(header::ACCEPT, accept.clone());
             }
             if let Some(content) = content.as_ref().filter(|_| !body.is_empty()) {
                 headers.insert(header::CONTENT_TYPE, content.clone());
-            }
-            // Where an answer points is not always where the token belongs.
-            if let Some(token) = self.token.as_ref().filter(|_| is_below(&url, &self.base)) {
-                let mut value = HeaderValue::from_str(&format!("token={token}"))
-                    .context("core.dcos_acs_token holds characters that no token has")?;
-                value.set_sensitive(true);
-                headers.insert(header::AUTHORIZATION, value);
             }
             let answer = self.send(&method, &url, request).await?;
             match redirection(&answer, &url) {
@@ -128,6 +143,47 @@ impl Server {
             }
         }
         bail!("{} at {} points elsewhere again and again", self.who, self.base)
+    }
+
+    /// One request and whatever is answered, be it a refusal or a direction elsewhere.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        accept: Option<HeaderValue>,
+    ) -> anyhow::Result<Response<Bytes>> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.request(&method, &url, Bytes::new())?;
+        if let Some(accept) = accept {
+            request.headers_mut().insert(header::ACCEPT, accept);
+        }
+        self.send(&method, &url, request).await
+    }
+
+    /// Whatever is answered to a `HEAD` of any URL.
+    pub(crate) async fn head(&self, url: &str) -> anyhow::Result<Response<Bytes>> {
+        let request = self.request(&Method::HEAD, url, Bytes::new())?;
+        self.send(&Method::HEAD, url, request).await
+    }
+
+    /// A request with the token, if the URL is where it belongs: where an answer points is not
+    /// always.
+    fn request(
+        &self,
+        method: &Method,
+        url: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Request<Full<Bytes>>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = url.parse().with_context(|| format!("{url} is not a valid URL"))?;
+        if let Some(token) = self.token.as_ref().filter(|_| is_below(url, &self.base)) {
+            let mut value = HeaderValue::from_str(&format!("token={token}"))
+                .context("core.dcos_acs_token holds characters that no token has")?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        Ok(request)
     }
 
     async fn send(
@@ -186,7 +242,7 @@ fn say(text: &str) {
 }
 
 /// Where an answer points, as a whole URL.
-fn redirection<T>(answer: &Response<T>, from: &str) -> Option<String> {
+pub(crate) fn redirection<T>(answer: &Response<T>, from: &str) -> Option<String> {
     if !answer.status().is_redirection() {
         return None;
     }
@@ -209,7 +265,9 @@ pub(crate) fn refusal(
     fallback: impl FnOnce() -> String,
 ) -> Refused {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut message = printable(text(&value, "/message")).into_owned();
+    let said = ["/message", "/description"].map(|pointer| text(&value, pointer));
+    let said = said.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    let mut message = printable(said).into_owned();
     if message.is_empty() {
         message = fallback();
         let body = String::from_utf8_lossy(body);
@@ -218,7 +276,8 @@ pub(crate) fn refusal(
             let _ = write!(message, ": {}", printable(body.trim()));
         }
     }
-    let kind = crate::json::some_text(&value, "/type").map(str::to_owned);
+    let kind = ["/type", "/code"].iter().find_map(|pointer| some_text(&value, pointer));
+    let kind = kind.map(str::to_owned);
     let details = details(&value);
     let hint = hint(status, &value);
     Refused { who, status, message, details, kind, hint }
@@ -278,7 +337,7 @@ fn hint(status: u16, value: &Value) -> Option<String> {
         (409, _) if value.pointer("/deployments").is_some() => {
             "`dais marathon deployment watch <id>` follows it; --force overrides it."
         }
-        (401, _) => "The cluster wants a login; core.dcos_acs_token holds its token.",
+        (401, _) => "The cluster wants a login: `dais auth login` logs in.",
         (_, "AmbiguousAppId") => "Name one with --app-id, or all of them with --all.",
         _ => return None,
     };

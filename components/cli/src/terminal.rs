@@ -1,6 +1,7 @@
 //! Standard input and output, the environment, and what the terminal can show.
 
 use crate::table::Table;
+use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -117,6 +118,11 @@ impl Io {
         self.stdout_terminal && self.stderr_terminal
     }
 
+    /// Whether a person types what is read.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.stdin_terminal
+    }
+
     /// Whether lines on standard error may be redrawn.
     pub(crate) fn can_redraw(&self) -> bool {
         self.stderr_terminal && self.environment.get("TERM").is_none_or(|term| term != "dumb")
@@ -199,6 +205,22 @@ impl Io {
         Ok((read > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
+    /// Asks for something that the terminal does not show; one line, or nothing at the end.
+    pub(crate) fn secret(&mut self, question: &str) -> anyhow::Result<Option<String>> {
+        if !self.stdin_terminal {
+            return Ok(self.ask(question)?);
+        }
+        self.stdout.flush()?;
+        write!(self.stderr, "{}", printable(question))?;
+        self.stderr.flush()?;
+        let answer = {
+            let _unseen = Unseen::begin()?;
+            unseen_line(&mut self.stdin)
+        };
+        writeln!(self.stderr)?;
+        answer
+    }
+
     /// Asks for yes or no, three times at most, as the dcos CLI does.
     pub(crate) fn confirm(&mut self, question: &str, default: &str) -> anyhow::Result<()> {
         for _ in 0..3 {
@@ -216,6 +238,54 @@ impl Io {
         }
         anyhow::bail!("couldn't get confirmation (--yes answers every question with yes)")
     }
+}
+
+/// While it lives, the terminal shows nothing of what is typed, and Ctrl-C is a character like
+/// others: nobody is left with a terminal that stays blind.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> io::Result<Unseen> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut blind = before.clone();
+        blind.local_flags &= !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+        termios::tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &blind)?;
+        Ok(Unseen(before))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // There is nothing else to try.
+        let _ = termios::tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &self.0);
+    }
+}
+
+/// A line typed at a terminal that hands over each key.
+fn unseen_line(input: &mut impl Read) -> anyhow::Result<Option<String>> {
+    const INTERRUPT: u8 = 3;
+    const END: u8 = 4;
+    const ERASE_LINE: u8 = 21;
+    let mut line: Vec<u8> = Vec::new();
+    loop {
+        let mut key = [0];
+        if input.read(&mut key)? == 0 {
+            break;
+        }
+        match key {
+            [b'\n' | b'\r'] => return Ok(Some(String::from_utf8(line)?)),
+            [INTERRUPT] => {
+                return Err(anyhow::Error::new(crate::failure::Ended(crate::failure::INTERRUPTED)));
+            }
+            [END] if line.is_empty() => return Ok(None),
+            [END] => return Ok(Some(String::from_utf8(line)?)),
+            [ERASE_LINE] => line.clear(),
+            // Backspace takes a whole character.
+            [8 | 127] => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            [key] => line.push(key),
+        }
+    }
+    Ok((!line.is_empty()).then(|| String::from_utf8(line)).transpose()?)
 }
 
 // === impl Style ===
@@ -282,6 +352,19 @@ mod tests {
         assert!(!confirm("\n", "no"));
         assert!(!confirm("a\nb\nc\nyes\n", "Yes"));
         assert!(!confirm("", "Yes"), "the end of the input is no answer");
+    }
+
+    #[test]
+    fn what_is_typed_unseen_can_be_corrected() {
+        let line = |keys: &[u8]| unseen_line(&mut &keys[..]);
+        assert_eq!(line(b"secret\r").unwrap().as_deref(), Some("secret"));
+        assert_eq!(line("aü\x7fb\n".as_bytes()).unwrap().as_deref(), Some("ab"));
+        assert_eq!(line(b"wrong\x15right\n").unwrap().as_deref(), Some("right"));
+        assert_eq!(line(b"\x7f\n").unwrap().as_deref(), Some(""));
+        assert_eq!(line(b"\x04").unwrap(), None);
+        assert_eq!(line(b"").unwrap(), None);
+        let interrupted = line(b"ab\x03").unwrap_err();
+        assert_eq!(crate::failure::status(&interrupted), (crate::failure::INTERRUPTED, false));
     }
 
     #[test]

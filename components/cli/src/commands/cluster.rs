@@ -1,6 +1,7 @@
 //! `dais cluster`: which clusters there are, and which one commands speak to.
 
-mod setup;
+mod authority;
+pub(super) mod setup;
 
 use crate::config::{Config, Folder, keys};
 use crate::context::{Context, client};

@@ -7,6 +7,7 @@ mod config;
 mod marathon;
 mod node;
 mod package;
+mod security;
 mod service;
 pub(crate) mod task;
 
@@ -41,6 +42,9 @@ pub enum Command {
     /// Install and manage packages.
     #[command(subcommand)]
     Package(package::Package),
+    /// Manage users, groups, service accounts and permissions.
+    #[command(subcommand)]
+    Security(Box<security::Security>),
     /// Manage services: frameworks, and what they are made of.
     Service(service::Service),
 }
@@ -55,13 +59,14 @@ pub fn run(
     whole: fn() -> clap::Command,
 ) -> anyhow::Result<u8> {
     perform(io, globals, async |context| match command {
-        Command::Auth(command) => command.run(context),
+        Command::Auth(command) => command.run(context).await,
         Command::Cluster(command) => command.run(context).await,
         Command::Completion(command) => command.run(context, whole()),
         Command::Config(command) => command.run(context),
         Command::Marathon(command) => command.run(context).await,
         Command::Node(command) => command.run(context).await,
         Command::Package(command) => command.run(context).await,
+        Command::Security(command) => command.run(context).await,
         Command::Service(command) => command.run(context).await,
     })
 }

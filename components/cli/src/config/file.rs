@@ -4,7 +4,7 @@ use super::keys::{self, Kind};
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use toml::{Table, Value};
@@ -42,7 +42,7 @@ impl Config {
         let draft = folder.join(format!("dcos.toml.{}-{number}.draft", std::process::id()));
         let text = toml::to_string(&self.table)?;
         let write = || {
-            fs::create_dir_all(folder)?;
+            create_folder(folder)?;
             let mut options = fs::File::options();
             options.write(true).create(true).truncate(true).mode(0o600);
             options.open(&draft)?.write_all(text.as_bytes())?;
@@ -53,6 +53,20 @@ impl Config {
             let _ = fs::remove_file(&draft);
         }
         written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Keeps a file beside the settings, for nobody else to read, and gives its path.
+    pub(crate) fn keep(&self, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
+        let path = self.folder().join(name);
+        let write = || {
+            create_folder(self.folder())?;
+            let mut options = fs::File::options();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            options.open(&path)?.write_all(content)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        // Later commands run in other folders.
+        fs::canonicalize(&path).with_context(|| format!("cannot find {}", path.display()))
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -131,6 +145,10 @@ impl Config {
         found.sort();
         found
     }
+}
+
+fn create_folder(folder: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn collect(table: &Table, prefix: &str, found: &mut Vec<(String, String)>) {

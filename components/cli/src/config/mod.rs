@@ -73,6 +73,24 @@ impl Folder {
         }
     }
 
+    /// The cluster at a URL, if somebody is logged in to it. Of several, which a machine has had
+    /// at one address, the attached one.
+    pub(crate) fn logged_in(&self, url: &str) -> anyhow::Result<Option<Config>> {
+        let mut all = self.at(url)?;
+        all.retain(|config| config.get(keys::TOKEN).is_some());
+        all.sort_by_key(|config| !mark(config).is_file());
+        Ok(all.into_iter().next())
+    }
+
+    /// The clusters at a URL.
+    pub(crate) fn at(&self, url: &str) -> anyhow::Result<Vec<Config>> {
+        let mut all = self.all()?;
+        all.retain(|config| {
+            config.get(keys::URL).is_some_and(|own| own.trim_end_matches('/') == url)
+        });
+        Ok(all)
+    }
+
     /// A cluster by its name or id, or by the beginning of its id.
     pub(crate) fn named(&self, name: &str, exactly: bool) -> anyhow::Result<Config> {
         let all = self.all()?;

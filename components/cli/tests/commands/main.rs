@@ -8,8 +8,10 @@
 )]
 
 mod clusters;
+mod logins;
 mod marathon;
 mod mesos;
 mod packages;
 mod scripts;
+mod security;
 mod support;

@@ -2,10 +2,14 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use cli::{Environment, Globals, Io};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -35,6 +39,9 @@ struct Task {
     list: cli::TaskList,
 }
 
+/// Who vouches for the servers that speak TLS.
+pub(crate) const AUTHORITY: &str = include_str!("keys/authority.pem");
+
 /// What a command did.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -53,11 +60,20 @@ pub(crate) struct Seen {
 }
 
 /// Answers by request line, in order; the last one stays.
-type Script = BTreeMap<String, Vec<(u16, String)>>;
+type Script = BTreeMap<String, Vec<Answer>>;
+
+#[derive(Clone)]
+struct Answer {
+    status: u16,
+    /// A line of its head, or nothing.
+    header: String,
+    body: String,
+}
 
 /// A server on a free port of loopback; all parts of a cluster in one.
 pub(crate) struct Scripted {
     address: String,
+    scheme: &'static str,
     script: Arc<Mutex<Script>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     folder: tempfile::TempDir,
@@ -71,8 +87,18 @@ struct Buffer(Arc<Mutex<Vec<u8>>>);
 
 impl Scripted {
     pub(crate) fn start() -> Scripted {
+        Scripted::listen(None)
+    }
+
+    /// One that speaks TLS, with a certificate by [`AUTHORITY`].
+    pub(crate) fn start_tls() -> Scripted {
+        Scripted::listen(Some(tls()))
+    }
+
+    fn listen(tls: Option<Arc<ServerConfig>>) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let script: Arc<Mutex<Script>> = Arc::default();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (answers, record) = (Arc::clone(&script), Arc::clone(&seen));
@@ -80,22 +106,56 @@ impl Scripted {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answers, record) = (Arc::clone(&answers), Arc::clone(&record));
-                thread::spawn(move || serve(stream, &answers, &record));
+                let tls = tls.clone();
+                thread::spawn(move || match tls {
+                    None => serve(stream, &answers, &record),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config).unwrap();
+                        serve(StreamOwned::new(connection, stream), &answers, &record);
+                    }
+                });
             }
         });
-        Scripted { address, script, seen, folder: tempfile::tempdir().unwrap() }
+        Scripted { address, scheme, script, seen, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Answers a request so; given several times, one after the other.
     pub(crate) fn on(&self, line: &str, status: u16, body: impl ToString) -> &Scripted {
+        self.on_with(line, status, "", body)
+    }
+
+    /// As `on`, with a header.
+    pub(crate) fn on_with(
+        &self,
+        line: &str,
+        status: u16,
+        header: &str,
+        body: impl ToString,
+    ) -> &Scripted {
         let mut script = self.script.lock().unwrap();
-        script.entry(line.to_owned()).or_default().push((status, body.to_string()));
+        let answer = Answer { status, header: header.to_owned(), body: body.to_string() };
+        script.entry(line.to_owned()).or_default().push(answer);
         self
+    }
+
+    /// Forgets what was said about a request.
+    pub(crate) fn remove(&self, line: &str) {
+        self.script.lock().unwrap().remove(line);
+    }
+
+    /// Points elsewhere from now on.
+    pub(crate) fn script_redirect(&self, line: &str, place: &str) {
+        self.remove(line);
+        self.on_with(line, 307, &format!("Location: {place}"), "");
     }
 
     /// Answers a request so from now on.
     pub(crate) fn instead(&self, line: &str, status: u16, body: impl ToString) {
-        self.script.lock().unwrap().remove(line);
+        self.remove(line);
         self.on(line, status, body);
     }
 
@@ -123,6 +183,13 @@ impl Scripted {
         serde_json::from_str(&seen.body).unwrap()
     }
 
+    /// A file that nobody else can read.
+    pub(crate) fn secret_file(&self, name: &str, text: impl ToString) -> String {
+        let path = self.file(name, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
     /// A file in the folder of the test.
     pub(crate) fn file(&self, name: &str, text: impl ToString) -> String {
         let path = self.folder.path().join(name);
@@ -148,27 +215,52 @@ impl Scripted {
     }
 }
 
-fn serve(stream: TcpStream, script: &Mutex<Script>, record: &Mutex<Vec<Seen>>) {
-    let mut writer = stream.try_clone().unwrap();
+fn serve(stream: impl Read + Write, script: &Mutex<Script>, record: &Mutex<Vec<Seen>>) {
     let mut reader = BufReader::new(stream);
     while let Some(seen) = read(&mut reader) {
         let line = seen.line.clone();
         record.lock().unwrap().push(seen);
-        let (status, body) = {
+        let answer = {
             let mut script = script.lock().unwrap();
             match script.get_mut(&line) {
                 Some(answers) if answers.len() > 1 => answers.remove(0),
                 Some(answers) => answers[0].clone(),
-                None => (501, format!("{{\"message\":\"the script has no {line}\"}}")),
+                None => Answer {
+                    status: 501,
+                    header: String::new(),
+                    body: format!("{{\"message\":\"the script has no {line}\"}}"),
+                },
             }
         };
+        let Answer { status, header, body } = answer;
         let length = body.len();
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
-        let kind = "Content-Type: application/json\r\n\r\n";
-        if writer.write_all(format!("{head}{kind}{body}").as_bytes()).is_err() {
+        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
+        if !header.is_empty() {
+            head += &format!("{header}\r\n");
+        }
+        head += "Content-Type: application/json\r\n\r\n";
+        let body = if line.starts_with("HEAD ") { "" } else { &body };
+        let writer = reader.get_mut();
+        if writer.write_all(format!("{head}{body}").as_bytes()).is_err() {
             return;
         }
+        let _ = writer.flush();
     }
+}
+
+/// What a server with [`AUTHORITY`]'s certificate speaks.
+fn tls() -> Arc<ServerConfig> {
+    let certificate = include_bytes!("keys/localhost.pem");
+    let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("keys/localhost.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config)
 }
 
 fn read(reader: &mut impl BufRead) -> Option<Seen> {

@@ -1,30 +1,38 @@
-//! `dais cluster setup`: finds out what answers at a URL, and remembers it.
+//! `dais cluster setup`: finds out what answers at a URL, logs in, and remembers it.
 
+use super::authority;
 use crate::config::{Config, Folder, keys};
 use crate::context::{Context, client};
-use crate::endpoints::{self, Trust, whole};
+use crate::endpoints::{self, LocalGateway, Trust, whole};
 use crate::json::{list, some_text, text};
-use crate::server::{Server, is_below};
+use crate::login::{self, Flags, Outcome};
+use crate::server::{Server, is_below, redirection};
 use anyhow::{Context as _, bail};
 use clap::Args;
+use http::Uri;
 use http_kit::client::Client;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the package service listens unless told otherwise.
 const COSMOS_PORT: u16 = 7070;
+/// How often a URL may point elsewhere before it is the cluster's.
+const REDIRECTS: usize = 10;
+/// The file with a cluster's authorities, beside its settings.
+const AUTHORITIES: &str = "dcos_ca.crt";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Setup {
     /// The cluster's URL.
     cluster: Option<String>,
     /// What to call it.
     #[arg(long)]
     name: Option<String>,
-    /// Take any certificate.
+    /// Take any certificate: whoever sits in between can read and change everything.
     #[arg(long)]
     insecure: bool,
-    /// Accepted for the dcos CLI's sake: nothing is asked about certificates.
+    /// Trust the authority that the cluster shows, without asking.
     #[arg(long)]
     no_check: bool,
     /// A PEM file with certificates of authorities to trust, beside the public ones.
@@ -33,17 +41,8 @@ pub struct Setup {
     /// Wait for answers as long as it takes.
     #[arg(long)]
     no_timeout: bool,
-    /// For clusters with a login, which come later.
-    #[arg(long, hide = true)]
-    provider: Option<String>,
-    #[arg(long, hide = true)]
-    username: Option<String>,
-    #[arg(long, hide = true)]
-    password: Option<String>,
-    #[arg(long, hide = true)]
-    password_file: Option<String>,
-    #[arg(long, hide = true)]
-    private_key: Option<String>,
+    #[command(flatten)]
+    login: Flags,
 }
 
 /// What was found out about a cluster.
@@ -55,6 +54,24 @@ struct Found {
     mesos: Option<String>,
     marathon: Option<String>,
     cosmos: Option<String>,
+}
+
+/// What answers at a URL.
+enum Site {
+    /// A Mesos master, with its summary.
+    Master(Value),
+    /// Marathon, with what it says of itself.
+    Marathon(Value),
+    /// Anything else: a gateway, if it is one.
+    Other,
+}
+
+/// How to reach a cluster.
+struct Way {
+    url: String,
+    trust: Trust,
+    /// Authorities to keep.
+    authorities: Option<Vec<u8>>,
 }
 
 /// Asks servers that may or may not be there.
@@ -69,24 +86,41 @@ struct Probe {
 // === impl Setup ===
 
 impl Setup {
-    pub(super) async fn run(self, context: &mut Context, folder: &Folder) -> anyhow::Result<()> {
-        self.say_what_is_not_used(context)?;
+    /// Sets up the cluster of this machine: its authority is in a file, and so is the password of
+    /// its administrator.
+    pub(in crate::commands) fn of_local(local: &LocalGateway, login: Flags) -> Setup {
+        Setup { cluster: Some(local.url.clone()), login, ..Setup::default() }.with_files_of(local)
+    }
+
+    /// What was not given, taken from the files of the cluster of this machine.
+    fn with_files_of(mut self, local: &LocalGateway) -> Setup {
+        let path = |path: &PathBuf| Some(path.to_string_lossy().into_owned());
+        if self.ca_certs.is_none() && !self.insecure {
+            self.ca_certs = path(&local.ca_file);
+        }
+        if self.login == Flags::default() {
+            self.login.username = Some(local.admin.clone());
+            self.login.password_file = path(&local.password_file);
+        }
+        self
+    }
+
+    pub(in crate::commands) async fn run(
+        mut self,
+        context: &mut Context,
+        folder: &Folder,
+    ) -> anyhow::Result<()> {
         let env = context.io.environment();
-        let timeout =
-            if self.no_timeout { Duration::from_secs(86_400) } else { Duration::from_secs(20) };
-        let token = ["DAIS_CLUSTER_SETUP_ACS_TOKEN", "DCOS_CLUSTER_SETUP_ACS_TOKEN"];
-        let probe = Probe {
-            client: client(timeout, &self.trust())?,
-            token: env.first(&token),
-            typed: self.cluster.as_deref().map(whole),
-            verbosity: context.verbosity(),
-        };
         // The folder of a `dais up` tells what its servers cannot: where the others are.
         let own = match env.get("DAIS_DATA_DIR") {
             Some(folder) => Some(folder.into()),
             None => endpoints::data_dir(env),
         };
         let local = own.and_then(|folder| endpoints::Cluster::in_folder(&folder).ok());
+        if let (None, Some(gateway)) = (&self.cluster, LocalGateway::find(env)) {
+            self.cluster = Some(gateway.url.clone());
+            self = self.with_files_of(&gateway);
+        }
         let url = match (&self.cluster, &local) {
             (Some(url), _) => whole(url),
             (None, Some(endpoints::Cluster { mesos: Some(mesos), .. })) => mesos.clone(),
@@ -95,33 +129,118 @@ impl Setup {
                  dais cluster setup <url>"
             ),
         };
-        let found = probe.find(&url, local.as_ref()).await?;
+        let token = ["DAIS_CLUSTER_SETUP_ACS_TOKEN", "DCOS_CLUSTER_SETUP_ACS_TOKEN"];
+        let token = env.first(&token);
+        let way = self.way(context, url, token.clone()).await?;
+        let mut probe = Probe {
+            client: client(self.timeout(), &way.trust)?,
+            token,
+            typed: self.cluster.as_ref().map(|_| way.url.clone()),
+            verbosity: context.verbosity(),
+        };
+        let found = match probe.look(&way.url).await? {
+            Site::Master(summary) => {
+                self.say_what_is_not_used(context)?;
+                probe.plain(&way.url, &summary, local.as_ref()).await?
+            }
+            Site::Marathon(info) => {
+                self.say_what_is_not_used(context)?;
+                probe.of_marathon(&way.url, &info, local.as_ref()).await?
+            }
+            Site::Other => {
+                if probe.token.is_none() {
+                    probe.token = self.log_in(context, &probe, &way.url).await?;
+                }
+                probe.gateway(&way.url).await?
+            }
+        };
         let mut config = folder.config(&found.id)?;
         self.fill(&mut config, &found, probe.token.as_deref())?;
+        if let Some(authorities) = &way.authorities {
+            let path = config.keep(AUTHORITIES, authorities)?;
+            config.set(keys::SSL_VERIFY, &path.to_string_lossy())?;
+        }
         config.write()?;
         folder.attach(&config)?;
-        let name = config.name();
+        let (name, url) = (config.name(), &way.url);
         context.io.note(format!("The cluster {name:?} at {url} is set up and attached."))?;
         Ok(())
     }
 
+    fn timeout(&self) -> Duration {
+        if self.no_timeout { Duration::from_secs(86_400) } else { Duration::from_secs(20) }
+    }
+
+    /// Where the cluster is to be reached, and whose certificates are taken there.
+    async fn way(
+        &self,
+        context: &mut Context,
+        url: String,
+        token: Option<String>,
+    ) -> anyhow::Result<Way> {
+        let mut way = Way { url, trust: self.trust(), authorities: None };
+        if let Trust::Bundle(path) = &way.trust {
+            way.trust.authorities()?;
+            let bundle = std::fs::read(path);
+            way.authorities =
+                Some(bundle.with_context(|| format!("cannot read {}", path.display()))?);
+        }
+        let (timeout, verbosity) = (self.timeout(), context.verbosity());
+        let canonical = loop {
+            let server = Server::new(
+                "the cluster",
+                &way.url,
+                client(timeout, &way.trust)?,
+                token.clone(),
+                verbosity,
+            );
+            match canonical(&server).await {
+                Err(error) if authority::is_unknown(&error) && way.authorities.is_none() => {
+                    let bundle = authority::fetch(&way.url, timeout, verbosity).await?;
+                    if !self.no_check {
+                        authority::confirm(&mut context.io, &bundle)?;
+                    }
+                    way.trust = Trust::Given(bundle.clone());
+                    way.authorities = Some(bundle);
+                }
+                other => break other?,
+            }
+        };
+        if canonical != way.url {
+            context.io.note(format!("Continuing cluster setup with: {canonical}"))?;
+            way.url = canonical;
+        }
+        Ok(way)
+    }
+
+    async fn log_in(
+        &self,
+        context: &mut Context,
+        probe: &Probe,
+        url: &str,
+    ) -> anyhow::Result<Option<String>> {
+        let server = probe.server(url);
+        // A gateway that says nothing of logins may still be one that needs none.
+        if !login::is_offered(&server).await? {
+            self.say_what_is_not_used(context)?;
+            return Ok(None);
+        }
+        match login::log_in(&mut context.io, &server, &self.login).await? {
+            Outcome::Token(token) => Ok(Some(token)),
+            Outcome::NotNeeded => {
+                let text = "This cluster does not require authenticated requests. Skipping login.";
+                context.io.note(text)?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Flags of a login are taken for scripts' sake: whoever gave them should know.
     fn say_what_is_not_used(&self, context: &mut Context) -> anyhow::Result<()> {
-        let flags = [
-            ("--provider", self.provider.is_some()),
-            ("--username", self.username.is_some()),
-            ("--password", self.password.is_some()),
-            ("--password-file", self.password_file.is_some()),
-            ("--private-key", self.private_key.is_some()),
-        ];
-        let given: Vec<&str> =
-            flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        let given = self.login.names();
         if !given.is_empty() {
-            context.io.note(format!(
-                "There is no login yet: {} is not used. core.dcos_acs_token holds the token of \
-                 a cluster that wants one.",
-                given.join(", ")
-            ))?;
+            let given = given.join(", ");
+            context.io.note(format!("This cluster asks for no login: {given} is not used."))?;
         }
         Ok(())
     }
@@ -153,11 +272,6 @@ impl Setup {
         }
         if self.insecure {
             config.set(keys::SSL_VERIFY, "false")?;
-        } else if let Some(path) = &self.ca_certs {
-            // Later commands run in other folders.
-            let path = std::fs::canonicalize(path)
-                .map_or_else(|_| path.clone(), |path| path.to_string_lossy().into_owned());
-            config.set(keys::SSL_VERIFY, &path)?;
         }
         Ok(())
     }
@@ -166,18 +280,18 @@ impl Setup {
 // === impl Probe ===
 
 impl Probe {
-    async fn find(&self, url: &str, local: Option<&endpoints::Cluster>) -> anyhow::Result<Found> {
+    /// What answers at a URL; an error when nothing does.
+    async fn look(&self, url: &str) -> anyhow::Result<Site> {
         let server = self.server(url);
-        let state = match server.get("/state-summary").await {
-            Ok(state) if is_master(&state) => state,
-            Ok(_) => bail!("{url} answers, but not as a cluster does"),
-            // Something answers; it is no master.
-            Err(error) if error.is::<crate::failure::Refused>() => {
-                return self.no_master(url, local).await;
-            }
-            Err(error) => return Err(error),
-        };
-        self.plain(url, &state, local).await
+        if let Some(summary) = said(server.get("/state-summary").await)?.filter(is_master) {
+            return Ok(Site::Master(summary));
+        }
+        if !login::is_offered(&server).await?
+            && let Some(info) = said(server.get("/v2/info").await)?.filter(Value::is_object)
+        {
+            return Ok(Site::Marathon(info));
+        }
+        Ok(Site::Other)
     }
 
     /// A Mesos master without a gateway before it.
@@ -205,25 +319,26 @@ impl Probe {
         Ok(Found { id, name, gateway: None, mesos: Some(url.to_owned()), marathon, cosmos })
     }
 
-    /// A gateway, or Marathon, which knows its master.
-    async fn no_master(
+    /// Marathon, which knows its master.
+    async fn of_marathon(
         &self,
         url: &str,
+        info: &Value,
         local: Option<&endpoints::Cluster>,
     ) -> anyhow::Result<Found> {
+        let master = text(info, "/marathon_config/master");
+        anyhow::ensure!(
+            !master.is_empty() && !master.starts_with("zk://"),
+            "{url} is Marathon, which does not tell where its master is; give the master's URL"
+        );
+        let master = whole(master);
+        let summary = self.server(&master).get("/state-summary").await?;
+        let found = self.plain(&master, &summary, local).await?;
+        Ok(Found { marathon: Some(url.to_owned()), ..found })
+    }
+
+    async fn gateway(&self, url: &str) -> anyhow::Result<Found> {
         let server = self.server(url);
-        if let Some(info) = server.find("/v2/info").await? {
-            let master = text(&info, "/marathon_config/master");
-            anyhow::ensure!(
-                !master.is_empty() && !master.starts_with("zk://"),
-                "{url} is Marathon, which does not tell where its master is; \
-                 give the master's URL"
-            );
-            let master = whole(master);
-            let summary = self.server(&master).get("/state-summary").await?;
-            let found = self.plain(&master, &summary, local).await?;
-            return Ok(Found { marathon: Some(url.to_owned()), ..found });
-        }
         let metadata = server.get("/metadata").await.with_context(|| {
             format!("{url} is neither a cluster's gateway nor a Mesos master nor Marathon")
         })?;
@@ -257,6 +372,88 @@ impl Probe {
     }
 }
 
+/// What a server said; nothing where it refused, or answered no JSON.
+fn said(answer: anyhow::Result<Value>) -> anyhow::Result<Option<Value>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is::<crate::failure::Refused>() => Ok(None),
+        Err(error) if error.chain().any(|cause| cause.is::<serde_json::Error>()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The URL that a cluster is at: where its front page is found. Only scheme, host and port
+/// count, as the page may be a login.
+async fn canonical(server: &Server) -> anyhow::Result<String> {
+    let base = server.base();
+    let mut place = format!("{base}/");
+    for _ in 0..REDIRECTS {
+        let answer = server.head(&place).await?;
+        match redirection(&answer, &place) {
+            Some(next) => {
+                anyhow::ensure!(
+                    may_continue(base, &next),
+                    "{base} points to {next}; if that is the cluster, set it up by that URL"
+                );
+                place = next;
+            }
+            None if answer.status().is_success() => return Ok(same_path(base, &place)),
+            // Masters have no front page, and some gateways show theirs to nobody.
+            None => return Ok(base.to_owned()),
+        }
+    }
+    bail!("{base} points elsewhere again and again")
+}
+
+/// Whether what was meant for a URL may go to another: on the same host, and never unencrypted
+/// where it was to be encrypted.
+fn may_continue(from: &str, to: &str) -> bool {
+    let parse = |url: &str| url.parse::<Uri>().ok();
+    let (Some(from), Some(to)) = (parse(from), parse(to)) else { return false };
+    let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
+    let scheme = matches!(
+        (from.scheme_str(), to.scheme_str()),
+        (Some("http"), Some("http" | "https")) | (Some("https"), Some("https"))
+    );
+    scheme && host(&from).is_some() && host(&from) == host(&to)
+}
+
+/// `base`, but with the scheme, host and port of `place`.
+fn same_path(base: &str, place: &str) -> String {
+    let split = |url: &str| {
+        let (scheme, rest) = url.split_once("://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at_checked(end)?;
+        Some((format!("{scheme}://{}", host.to_ascii_lowercase()), path.to_owned()))
+    };
+    match (split(base), split(place)) {
+        (Some((_, path)), Some((origin, _))) => whole(&format!("{origin}{path}")),
+        _ => base.to_owned(),
+    }
+}
+
 fn is_master(summary: &Value) -> bool {
     summary.pointer("/slaves").is_some_and(Value::is_array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setup_continues_on_the_same_host_only() {
+        assert!(may_continue("http://Gate:8000", "https://gate:8443/login?x"));
+        assert!(may_continue("http://gate", "http://gate/mesos"));
+        for (from, to) in [
+            ("https://gate", "http://gate"),
+            ("http://gate", "https://gate.evil.com/"),
+            ("http://gate", "https://evil.com/gate"),
+            ("http://gate", "ftp://gate/"),
+            ("http://gate", "nonsense"),
+        ] {
+            assert!(!may_continue(from, to), "{from} {to}");
+        }
+        assert_eq!(same_path("http://G:80/x", "https://G:8443/login?a"), "https://g:8443/x");
+        assert_eq!(same_path("http://g", "https://g/"), "https://g");
+    }
 }
