@@ -21,6 +21,7 @@ mod clock;
 mod config;
 mod error;
 mod feed;
+pub mod fuzz;
 mod http;
 mod keys;
 pub mod model;

@@ -192,6 +192,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
+/// A line that is taken has the form that is written.
+pub(crate) fn fuzz_line(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(found) = chain::Found::parse(text) {
+        assert!(text.ends_with(&format!("\"hash\":\"{}\"}}", found.hash)));
+    }
+}
+
 /// Now, for events.
 pub(crate) fn since_epoch() -> Duration {
     std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()

@@ -1,3 +1,5 @@
+//! The chain across restarts, torn lines, full files and tampering.
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! First starts, cut off and repeated.
+
 use std::os::unix::fs::PermissionsExt;
 
 use cluster_state::embedded;

@@ -1,3 +1,5 @@
+//! Certificates that are signed, and requests that are refused.
+
 use std::sync::atomic::AtomicI64;
 
 use http::StatusCode;

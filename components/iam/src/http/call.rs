@@ -141,6 +141,12 @@ fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
+/// Reads what gateways say of a client.
+pub(crate) fn fuzz_forwarded(headers: &HeaderMap) {
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let _ = (client(headers, peer, &[]), request_id(headers));
+}
+
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
     let good = |id: &&str| id.len() <= MAX_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic());

@@ -47,3 +47,39 @@ pub(super) fn policy_query(iam: &Iam, call: &Call) -> Answer {
     let allowed = action.is_some_and(|action| policy.allows(uid, rid, action));
     Ok(render::ok(&json!({ "allowed": allowed })))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::route;
+    use super::*;
+
+    /// The document's paths with their methods, as its own layout has them.
+    fn described() -> BTreeSet<String> {
+        let paths = OPENAPI.split_once("\npaths:\n").unwrap().1;
+        let paths = paths.split_once("\ncomponents:").unwrap().0;
+        let mut path = "";
+        let mut all = BTreeSet::new();
+        for line in paths.lines() {
+            let Some(name) = line.strip_suffix(':') else { continue };
+            if let Some(name) = name.strip_prefix("  ").filter(|name| name.starts_with('/')) {
+                path = name;
+            } else if let Some(name) = name.strip_prefix("    ")
+                && matches!(name, "get" | "put" | "post" | "patch" | "delete")
+            {
+                all.insert(format!("{} {path}", name.to_uppercase()));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_endpoint_is_described_and_nothing_else() {
+        let mut there = BTreeSet::new();
+        for route in route::all() {
+            there.extend(route.methods().iter().map(|method| format!("{method} {}", route.name())));
+        }
+        assert_eq!(described(), there);
+    }
+}

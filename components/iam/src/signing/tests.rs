@@ -1,3 +1,5 @@
+//! Keys over time: overlap, rotation, revocation, several instances.
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use cluster_state::embedded::EmbeddedState;
@@ -112,7 +114,11 @@ async fn a_revoked_key_counts_no_longer_and_another_signs() {
     let stolen = keyring.issue("bob", 0, None).unwrap();
     let pending = keyring.rotate().await.unwrap().kid;
     keyring.revoke(&pending).await.unwrap();
-    assert_eq!(kids(&keyring), std::slice::from_ref(&first), "one that only waited leaves nothing behind");
+    assert_eq!(
+        kids(&keyring),
+        std::slice::from_ref(&first),
+        "one that only waited leaves nothing behind"
+    );
     keyring.revoke(&first).await.unwrap();
     let left = kids(&keyring);
     assert!(left.len() == 1 && left[0] != first, "{left:?}");

@@ -1,3 +1,5 @@
+//! Several instances on one state, and what is left after a stop.
+
 use std::sync::Arc;
 
 use cluster_state::{ClusterState, embedded};

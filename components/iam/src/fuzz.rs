@@ -1,0 +1,113 @@
+//! Entry points for fuzzing: what clients send, and what is read from disk.
+
+use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use crate::audit;
+use crate::http::call;
+use crate::http::route::Route;
+use crate::http::schema;
+use crate::model::{Command, Credential, NewUser, PasswordHash, State, Wish};
+use crate::store::records;
+
+/// A path, a kind and a body, each on a line. What is taken can be stored and read back.
+pub fn request(data: &[u8]) {
+    let mut parts = data.splitn(3, |b| *b == b'\n');
+    let [path, kind, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    if let Ok(path) = std::str::from_utf8(path) {
+        address(path);
+    }
+    let mut headers = HeaderMap::new();
+    if let Ok(kind) = HeaderValue::from_bytes(kind) {
+        headers.insert(http::header::CONTENT_TYPE, kind.clone());
+        headers.insert("x-forwarded-for", kind);
+    }
+    call::fuzz_forwarded(&headers);
+    let Ok(body) = call::parse(&headers, body) else { return };
+    for schema in
+        [&schema::LOGIN, &schema::USER_UPDATE, &schema::GROUP_CREATE, &schema::DESCRIPTION]
+    {
+        if let Err(refusal) = schema.read(body.clone()) {
+            assert!(refusal.status.is_client_error());
+        }
+    }
+    user(body);
+}
+
+fn address(path: &str) {
+    let Some(route) = Route::find(path) else { return };
+    for method in route.methods() {
+        let _ = route.access(method);
+    }
+    if let Route::Acl(rid) = route {
+        stored_again(&Command::CreateAcl { rid, description: String::new() });
+    }
+}
+
+fn user(body: Option<Value>) {
+    let Ok(mut fields) = schema::USER_CREATE.read(body) else { return };
+    let description = fields.take("description").unwrap_or_default();
+    let wish = Wish {
+        password: fields.take("password"),
+        public_key: fields.take("public_key"),
+        description: None,
+        provider_type: fields.take("provider_type"),
+        provider_id: fields.take("provider_id"),
+    };
+    let Ok(means) = wish.means("user") else { return };
+    let credential = match means {
+        crate::model::Means::Password(text) => Credential::Password(PasswordHash(text)),
+        crate::model::Means::PublicKey(pem) => Credential::PublicKey(pem),
+        crate::model::Means::Remote { provider_type, provider_id } => {
+            Credential::Remote { provider_type, provider_id }
+        }
+    };
+    let uid = "user".to_owned();
+    stored_again(&Command::CreateUser(NewUser { uid, description, credential }));
+}
+
+fn stored_again(command: &Command) {
+    let Ok(writes) = command.run(&State::default()) else { return };
+    for write in writes {
+        let stored = records::write(&write);
+        assert!(matches!(stored, Ok((_, Some(_)))), "what was decided cannot be stored");
+        let Ok((key, value)) = stored else { return };
+        assert!(cluster_state::limits::check_key(&key).is_ok(), "{key}");
+        assert_eq!(records::read(&key, value.as_deref()), Ok(Some(write)));
+    }
+}
+
+/// A key and its value on lines, as the cluster's state holds them; and a line of an audit log.
+pub fn stored(data: &[u8]) {
+    let mut parts = data.splitn(2, |b| *b == b'\n');
+    let [key, value] = [(); 2].map(|()| parts.next().unwrap_or_default());
+    if let Ok(key) = std::str::from_utf8(key)
+        && let Ok(Some(write)) = records::read(key, Some(value))
+    {
+        let again = records::write(&write).map(|(key, _)| key);
+        assert_eq!(again.as_deref(), Ok(key));
+    }
+    let _ = records::read_revision(value);
+    audit::fuzz_line(data);
+}
+
+#[cfg(test)]
+mod tests {
+    /// What each entry point is for gets through to its end.
+    #[test]
+    fn the_entry_points_take_good_input() {
+        for body in [
+            "{\"password\":\"secret\",\"description\":\"d\"}",
+            "{\"public_key\":\"k\"}",
+            "{\"provider_type\":\"oidc\",\"provider_id\":\"i\"}",
+            "[]",
+            "{",
+        ] {
+            let text = format!("/acs/api/v1/acls/a:%252Fb\napplication/json\n{body}");
+            super::request(text.as_bytes());
+        }
+        super::request(b"");
+        super::stored(b"/iam/users/u\n{\"uid\":\"u\",\"generation\":1}");
+        super::stored(b"/iam/acls/a%2Fb\n{\"rid\":\"a/b\",\"users\":{\"u\":[\"read\"]}}");
+    }
+}
