@@ -56,16 +56,22 @@ pub(crate) fn login_page(form: &Form, providers: &[(String, String)]) -> String 
     page("Log in", &body)
 }
 
-/// A provider's address with the way back.
+/// A provider's address with the way back, in place of one that it names for programs.
 fn with_target(url: &str, form: &Form) -> String {
-    let target = if form.copy { Some("/login/token") } else { form.target.as_deref() };
-    match target {
-        Some(target) => {
-            let sign = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{sign}target={}", target::value(target))
-        }
-        None => url.to_owned(),
-    }
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut rest: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    let all = rest.len();
+    rest.retain(|pair| !pair.starts_with("target="));
+    let named = rest.len() < all;
+    let target = match &form.target {
+        _ if form.copy => "/login/token",
+        Some(target) => target,
+        None if named => "/",
+        None => return url.to_owned(),
+    };
+    let target = format!("target={}", target::value(target));
+    rest.push(&target);
+    format!("{path}?{}", rest.join("&"))
 }
 
 /// The token of a login, to be copied.
@@ -105,5 +111,17 @@ mod tests {
         let text = login_page(&form, &[("X".to_owned(), "/go".to_owned())]);
         assert!(text.contains("name=\"copy\" value=\"1\""));
         assert!(text.contains("href=\"/go?target=/login/token\""));
+    }
+
+    #[test]
+    fn what_a_provider_names_for_programs_is_not_for_this_page() {
+        let url = "/go?p=x&target=dcos:authenticationresponse:html";
+        let back = |target: Option<&str>| {
+            let form = Form { target: target.map(str::to_owned), ..Form::default() };
+            with_target(url, &form)
+        };
+        assert_eq!(back(None), "/go?p=x&target=/");
+        assert_eq!(back(Some("/mesos/")), "/go?p=x&target=/mesos/");
+        assert_eq!(with_target("/go", &Form::default()), "/go");
     }
 }
