@@ -16,6 +16,7 @@ mod bad_input;
 mod catalog;
 mod conformance;
 mod failures;
+mod knowledge;
 mod marathon_python;
 mod packages;
 mod pymesos;
