@@ -4,6 +4,8 @@
 //! is decided by the one normalised path.
 
 mod agent;
+#[cfg(test)]
+mod documented;
 mod find;
 mod master;
 
