@@ -91,6 +91,27 @@ pub fn stored(data: &[u8]) {
     audit::fuzz_line(data);
 }
 
+/// A certificate signing request, as PEM or as its content, with a host on the line before.
+pub fn certificate_request(data: &[u8]) {
+    let mut parts = data.splitn(2, |b| *b == b'\n');
+    let [host, csr] = [(); 2].map(|()| parts.next().unwrap_or_default());
+    let hosts = std::str::from_utf8(host).ok().map(|host| vec![host.to_owned()]);
+    if let Ok(pem) = std::str::from_utf8(csr) {
+        crate::ca::fuzz(pem, hosts.as_deref());
+    }
+    let content = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, csr);
+    let label = "CERTIFICATE REQUEST";
+    let pem = format!("-----BEGIN {label}-----\n{content}\n-----END {label}-----\n");
+    crate::ca::fuzz(&pem, None);
+}
+
+/// What an OpenID Connect provider, or a browser on its way back from one, sends.
+pub fn oidc(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        crate::oidc::fuzz(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     /// What each entry point is for gets through to its end.

@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 28] = [
+const PARSERS: [(&str, &str); 30] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: events and answers of Marathon", "marathon_answers"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
@@ -29,6 +29,8 @@ const PARSERS: [(&str, &str); 28] = [
     ("proxy: heads over HTTP/2", "proxy_http2_head"),
     ("iam: requests", "iam_request"),
     ("iam: what is stored", "iam_stored"),
+    ("iam: certificate signing requests", "iam_certificate_request"),
+    ("iam: providers and browsers that return from them", "iam_oidc"),
     ("universe: templates", "mustache"),
     ("universe: repository documents", "universe_repository"),
     ("universe: Accept headers", "universe_accept"),

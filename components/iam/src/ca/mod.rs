@@ -282,5 +282,13 @@ fn hex(bytes: &[u8], between: &str) -> String {
     if between.is_empty() { text.to_ascii_lowercase() } else { text }
 }
 
+/// A request as somebody sent it. For fuzzing.
+pub(crate) fn fuzz(csr: &str, hosts: Option<&[String]>) {
+    if let Ok(request) = Request::parse(csr, hosts) {
+        assert!(!request.names.iter().any(|name| shown(name).is_empty()));
+        assert!(!request.common_name.chars().any(char::is_control));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -303,3 +303,34 @@ fn unverified_issuer(token: &str) -> Option<String> {
     let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
     payload.get("iss")?.as_str().map(str::to_owned)
 }
+
+/// What a provider and a browser send, without the network. For fuzzing.
+pub(crate) fn fuzz(text: &str) {
+    const ISSUER: &str = "https://idp.example.com";
+    let parsed = discovery::Metadata::parse(text.as_bytes(), ISSUER, url::Site::Remote);
+    if let Ok(metadata) = parsed {
+        let endpoints =
+            [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri];
+        assert!(endpoints.iter().all(|uri| uri.scheme_str() == Some("https")));
+    }
+    if let Ok(serde_json::Value::Object(claims)) = serde_json::from_str(text) {
+        let expected = Expected {
+            issuer: ISSUER,
+            client_id: "dcos",
+            nonce: Some("nonce"),
+            uid_claim: "sub",
+            now: 1_700_000_000,
+        };
+        if let Ok(subject) = idtoken::check(&claims, &expected) {
+            assert!(crate::model::check_uid(&subject.uid).is_ok());
+            assert_eq!(claims.get("iss").and_then(|issuer| issuer.as_str()), Some(ISSUER));
+        }
+    }
+    let _ = unverified_issuer(text);
+    if let Ok(Target::Path(path)) = url::target(Some(text), "https://cluster.example.com") {
+        assert!(path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'));
+    }
+    if let Ok(key) = NodeKey::from_bytes(&[1; 32]) {
+        assert!(Flow::open(&key, text, "state", 0).is_none(), "nobody can make a cookie");
+    }
+}

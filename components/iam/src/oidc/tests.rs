@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use self::provider::{Behaviour, Idp, NOW};
+use self::provider::{Behaviour, Idp};
 use super::*;
 use crate::feed::Feed;
 
+const NOW: i64 = 1_700_000_000;
 const BASE: &str = "https://cluster.example.com";
 
 struct World {
@@ -35,7 +36,7 @@ impl World {
         let now = Arc::new(AtomicI64::new(NOW));
         let node_key = Arc::new(NodeKey::from_bytes(&[1; 32]).unwrap());
         let sso = Sso::open(state, node_key, Clock::of(Arc::clone(&now))).await.unwrap();
-        let idp = Idp::start(format!("{BASE}/acs/api/v1/auth/oidc/callback")).await;
+        let idp = Idp::start(format!("{BASE}/acs/api/v1/auth/oidc/callback"), NOW).await;
         let mut config = json!({
             "issuer": idp.issuer(),
             "base_url": BASE,

@@ -12,5 +12,6 @@ mod harness;
 mod logins;
 mod permissions;
 mod policy;
+mod sso;
 mod throttle;
 mod users;

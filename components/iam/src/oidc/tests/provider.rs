@@ -14,7 +14,6 @@ use identity::SigningKey;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-pub(super) const NOW: i64 = 1_700_000_000;
 pub(super) const CLIENT: &str = "dcos client";
 pub(super) const SECRET: &str = "s3cr:t/+&%";
 
@@ -48,6 +47,7 @@ pub(super) struct Idp {
 struct Inner {
     issuer: String,
     redirect_uri: String,
+    now: i64,
     key: Mutex<SigningKey>,
     behaviour: Mutex<Behaviour>,
     codes: Mutex<HashMap<String, Code>>,
@@ -72,12 +72,13 @@ fn new_key() -> SigningKey {
 }
 
 impl Idp {
-    pub(super) async fn start(redirect_uri: String) -> Idp {
+    pub(super) async fn start(redirect_uri: String, now: i64) -> Idp {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
             issuer: format!("http://{address}/realm"),
             redirect_uri,
+            now,
             key: Mutex::new(new_key()),
             behaviour: Mutex::new(Behaviour::Good),
             codes: Mutex::default(),
@@ -251,8 +252,8 @@ impl Inner {
             "iss": self.issuer,
             "sub": "42",
             "aud": CLIENT,
-            "exp": NOW + 300,
-            "iat": NOW,
+            "exp": self.now + 300,
+            "iat": self.now,
             "nonce": nonce,
             "email": "ann@example.com",
             "email_verified": true,
