@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditError, Event, since_epoch};
 use crate::bootstrap::{ADMIN, Bootstrap, BootstrapError, Places};
 use crate::clock::Clock;
 use crate::feed::Feed;
@@ -53,6 +53,8 @@ pub enum IamError {
     Stored { key: String, reason: String },
     #[error("cannot use {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("the keys cannot be used")]
     Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the first accounts cannot be made")]
@@ -93,7 +95,10 @@ pub async fn start(
         address,
         superuser_account: config.superuser_service_account.as_ref(),
     };
+    let before = store.state().revision();
     let Places { admin_password_file, service_accounts } = first.run().await?;
+    let made = store.state().revision() - before;
+    tell_of_start(&audit, address, made).await?;
     tracing::info!(fingerprint = keys.authority.fingerprint(), "the cluster's authority");
     let ca_file = config.data_dir.join("ca.crt");
     let nobody = SigningKey::generate_es256().and_then(|key| SigningKey::es256(&key));
@@ -118,6 +123,18 @@ pub async fn start(
         service_accounts,
         join,
     })
+}
+
+/// What stands in the audit log before the first request.
+async fn tell_of_start(audit: &Audit, address: SocketAddr, made: u64) -> Result<(), IamError> {
+    let object = address.to_string();
+    let started = Event { event: "service-start", object, ..Event::default() };
+    let object = format!("{made} changes: the first administrator, accounts of components");
+    let made = (made > 0).then_some(Event { event: "bootstrap", object, ..Event::default() });
+    for event in std::iter::once(started).chain(made) {
+        audit.record(event, since_epoch()).await?;
+    }
+    Ok(())
 }
 
 async fn serve(

@@ -199,3 +199,18 @@ async fn writers_at_once_share_flushes_and_all_are_written() {
     drop(audit);
     assert_eq!(check(folder.path()).unwrap().lines, 200);
 }
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_got_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let audit = Audit::open(folder.path(), LARGE).unwrap();
+    assert!(audit.record(event(0), Duration::ZERO).await.is_err());
+    assert!(audit.is_failing());
+    fs::remove_file(&path).unwrap();
+    audit.record(event(1), Duration::ZERO).await.unwrap();
+    assert!(!audit.is_failing());
+    drop(audit);
+    assert_eq!(check(folder.path()).unwrap().lines, 1);
+}
