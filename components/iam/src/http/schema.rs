@@ -140,6 +140,10 @@ impl Fields {
         }
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub(crate) fn truth(&self, name: &str) -> Option<bool> {
         self.0.get(name).and_then(Value::as_bool)
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::access::manages;
 use super::call::Call;
-use super::schema::{USER_CREATE, USER_UPDATE};
+use super::schema::{Fields, USER_CREATE, USER_UPDATE};
 use super::{Answer, login, render};
 use crate::ApiError;
 use crate::model::{Command, Credential, Means, NewUser, PasswordHash, Subject, UserPatch, Wish};
@@ -49,7 +49,7 @@ async fn create(
     let mut fields = USER_CREATE.read(body)?;
     let description = fields.take("description").unwrap_or_default();
     let credential = match fields.take("password_hash") {
-        Some(hash) => imported(caller, &uid, hash)?,
+        Some(hash) => imported(caller, &uid, hash, &fields)?,
         None => {
             let wish = Wish {
                 password: fields.take("password"),
@@ -73,7 +73,16 @@ async fn create(
 }
 
 /// A user of the original, with the hash it kept.
-fn imported(caller: &Caller, uid: &str, hash: String) -> Result<Credential, ApiError> {
+fn imported(
+    caller: &Caller,
+    uid: &str,
+    hash: String,
+    others: &Fields,
+) -> Result<Credential, ApiError> {
+    if ["password", "public_key", "provider_type", "provider_id"].iter().any(|f| others.has(f)) {
+        let text = "With `password_hash` there is no other way to log in";
+        return Err(ApiError::invalid_data(text));
+    }
     if !caller.superuser {
         return Err(ApiError::forbidden("Only superusers may import hashes of passwords."));
     }
@@ -103,11 +112,14 @@ async fn update(
         return Err(ApiError::invalid_data(text));
     }
     let user = iam.state().user(&uid)?.clone();
-    if !manages(iam, caller, &uid) {
-        own(&patch)?;
-        if password.is_some() && user.password.is_some() {
-            login::confirm(iam, call, &user, old_password).await?;
-        }
+    let mut caller = caller.clone();
+    let alone = patch == UserPatch::default();
+    if caller.uid == uid && alone && user.password.is_some() && old_password.is_some() {
+        login::confirm(iam, call, &user, old_password).await?;
+        // Whoever knows it may change it, also who is worth protecting.
+        caller.superuser = true;
+    } else if !manages(iam, &caller, &uid) {
+        return Err(not_oneself(alone));
     }
     if password.is_some() && (user.is_service() || user.is_remote()) {
         // Refused by the model, without the work of hashing.
@@ -118,16 +130,17 @@ async fn update(
     if let Some(pem) = patch.public_key.take() {
         patch.public_key = Some(checked_key(pem)?);
     }
-    iam.change(call, caller, &Command::UpdateUser { uid, patch }).await?;
+    iam.change(call, &caller, &Command::UpdateUser { uid, patch }).await?;
     Ok(render::no_content())
 }
 
-/// What users may change about themselves.
-fn own(patch: &UserPatch) -> Result<(), ApiError> {
-    if patch.description.is_none() && patch.public_key.is_none() && patch.active.is_none() {
-        return Ok(());
+/// Why users may not change something about themselves.
+fn not_oneself(password_alone: bool) -> ApiError {
+    if password_alone {
+        let text = "`old_password` must be provided to change one's own password";
+        return ApiError::invalid_data(text);
     }
-    Err(ApiError::forbidden("Users may change their own password, and nothing else."))
+    ApiError::forbidden("Users may change their own password, and nothing else.")
 }
 
 pub(super) fn groups(iam: &Iam, uid: &str) -> Answer {

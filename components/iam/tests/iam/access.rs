@@ -122,6 +122,13 @@ async fn who_keeps_users_does_not_become_a_superuser() {
     ] {
         assert_eq!(ask(method, path, body).await.status, status, "{path}");
     }
+    // Also who is worth protecting changes their own password, with the old one.
+    let own = json!({ "password": "another", "old_password": "password" });
+    assert_eq!(ask(Method::PATCH, "/users/keeper", own).await.status, 204);
+    let keeper = iam.login("keeper", "another").await;
+    let ask = |method: Method, path: &str, body: serde_json::Value| {
+        iam.ask(method, path).token(&keeper).json(body).send()
+    };
     // What would give more than that does not.
     for (method, path, body) in [
         (Method::PATCH, "/users/admin", json!({ "password": "new-password" })),

@@ -185,6 +185,10 @@ async fn users_of_the_original_keep_their_passwords() {
     iam.login("old", "Hello world!").await;
     let bad = iam.put("/users/bad", json!({ "password_hash": "$1$x$y" })).await;
     bad.refused(400, "ERR_INVALID_DATA");
+    let both = json!({ "password_hash": hash, "password": "password" });
+    iam.put("/users/both", both).await.refused(400, "ERR_INVALID_DATA");
+    let rehashed = iam.audit().into_iter().filter(|line| line["event"] == "password-rehash");
+    assert_eq!(rehashed.count(), 1);
     let iam = iam.restarted().await;
     assert_eq!(own(&iam, "old", &token).await, 200);
     iam.stopped().await;
