@@ -15,10 +15,6 @@ use crate::providers::ProvidersError;
 use crate::service::{Caller, Iam, event};
 
 const LOGIN: &str = "login-oidc";
-/// Nothing runs on the page with a token, nothing is loaded, and nobody frames it.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; \
-                      form-action 'none'; sandbox";
-
 /// `GET /auth/login`: sends a browser to a provider.
 pub(super) async fn start(iam: &Iam, call: &Call) -> Answer {
     let requested = call.params.get("oidc-provider").or_else(|| call.params.get("saml-provider"));
@@ -29,7 +25,9 @@ pub(super) async fn start(iam: &Iam, call: &Call) -> Answer {
     if iam.keys.sso.providers.find(id).is_none() && call.is_browser() {
         return Ok(excuse(&format!("The login provider with ID '{id}' is not known")));
     }
-    match iam.keys.sso.start(id, call.params.get("target")).await {
+    let program = for_program(call);
+    let target = program.as_deref().or(call.params.get("target"));
+    match iam.keys.sso.start(id, target).await {
         Ok(start) => {
             let mut response = to(StatusCode::FOUND, &start.location);
             append(response.headers_mut(), SET_COOKIE, &start.cookie);
@@ -37,6 +35,14 @@ pub(super) async fn start(iam: &Iam, call: &Call) -> Answer {
         }
         Err(error) => failed(iam, call, error).await,
     }
+}
+
+/// The target that a command line asks for in the original's words. What it says wrongly is a
+/// page with a token to copy.
+fn for_program(call: &Call) -> Option<String> {
+    let flow = call.params.get("dcos_cli_flow").filter(|flow| *flow == "v1");
+    let redirect = flow.and(call.params.get("redirect_uri"))?;
+    oidc::program(redirect, call.params.get("dcos_cli_csrf_token")?)
 }
 
 /// `GET /auth/oidc/callback`: a browser returns from a provider.
@@ -122,7 +128,11 @@ async fn logged_in(iam: &Iam, call: &Call, finished: Finished) -> Result<Answer,
         }),
         // The login was for a program: the browser gets no session by it.
         Target::Token => {
-            token_for(iam, call, LOGIN, &user, None).await.map(|token| token_page(&token))
+            token_for(iam, call, LOGIN, &user, None).await.map(|token| token_page(&token, None))
+        }
+        Target::Program { port, number } => {
+            let token = token_for(iam, call, LOGIN, &user, None).await;
+            token.map(|token| token_page(&token, Some((port, &number))))
         }
     })
 }
@@ -169,19 +179,26 @@ fn to(status: StatusCode, location: &str) -> Response {
     response
 }
 
-/// A token has nothing in it that HTML or anybody else would read otherwise.
-fn token_page(token: &str) -> Response {
+/// The token to copy, and where a program on the user's machine waits for it, a button that sends
+/// it there. Neither a token nor the number has anything in it that HTML would read otherwise.
+fn token_page(token: &str, program: Option<(u16, &str)>) -> Response {
+    let (form, submit) = program.map_or_else(nothing_sent, hand_over);
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <title>Authentication token</title></head><body>\
+         <title>Authentication token</title></head><body>{form}\
          <p>Copy this token into the program that asked for it, and show it to nobody else.</p>\
-         <textarea rows=\"12\" cols=\"80\" readonly autofocus>{token}</textarea></body></html>\n"
+         <textarea rows=\"12\" cols=\"80\" name=\"token\" form=\"program\" readonly autofocus>\
+         {token}</textarea></body></html>\n"
     );
     let mut response = render::text("text/html; charset=utf-8", page);
     no_store(&mut response);
     let headers = response.headers_mut();
+    // Nothing runs on the page, nothing is loaded, and nobody frames it.
+    let policy = format!(
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action {submit}"
+    );
+    append(headers, HeaderName::from_static("content-security-policy"), &policy);
     let fixed = [
-        ("content-security-policy", POLICY),
         ("x-content-type-options", "nosniff"),
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
@@ -190,6 +207,23 @@ fn token_page(token: &str) -> Response {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     response
+}
+
+fn nothing_sent() -> (String, String) {
+    (String::new(), "'none'; sandbox".to_owned())
+}
+
+/// The form for a program, and where and how forms may be sent. By number: a browser that was
+/// told to use TLS with the name of this machine would not get through.
+fn hand_over((port, number): (u16, &str)) -> (String, String) {
+    let place = format!("http://127.0.0.1:{port}");
+    let form = format!(
+        "<form id=\"program\" method=\"post\" action=\"{place}/\">\
+         <p>A program on your machine waits for you to log in. If you started it just now:</p>\
+         <input type=\"hidden\" name=\"csrf\" value=\"{number}\">\
+         <button>Log in to the program</button></form>"
+    );
+    (form, format!("{place}; sandbox allow-forms"))
 }
 
 /// The cookie of the login under way. One name twice is nobody's login.
@@ -211,6 +245,24 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_token_is_sent_only_to_the_program_that_asked() {
+        let page = async |program| {
+            let response = token_page("a.b.c", program);
+            let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+            let body = response.into_body().collect_all().await.unwrap();
+            (policy, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let (policy, text) = page(None).await;
+        assert!(policy.ends_with("form-action 'none'; sandbox"), "{policy}");
+        assert!(text.contains(">a.b.c</textarea>") && !text.contains("<form"), "{text}");
+        let (policy, text) = page(Some((4567, "number"))).await;
+        let expected = "form-action http://127.0.0.1:4567; sandbox allow-forms";
+        assert!(policy.ends_with(expected), "{policy}");
+        assert!(text.contains("action=\"http://127.0.0.1:4567/\""), "{text}");
+        assert!(text.contains("name=\"csrf\" value=\"number\""), "{text}");
+    }
 
     #[test]
     fn the_cookie_of_a_login_is_found_and_only_one() {

@@ -28,7 +28,7 @@ pub(crate) use self::flow::COOKIE;
 use self::flow::Flow;
 use self::idtoken::{Expected, IdTokenError};
 use self::remote::{Remote, RemoteError};
-pub(crate) use self::url::Target;
+pub(crate) use self::url::{Target, program};
 use crate::clock::Clock;
 use crate::model::{Command, Credential, NewUser, ProviderType, User};
 use crate::providers::{Provider, Providers, ProvidersError};

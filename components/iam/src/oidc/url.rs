@@ -8,6 +8,9 @@ const MAX_URL: usize = 2048;
 const MAX_TARGET: usize = 4096;
 /// The end of a login that shows its token instead of going anywhere.
 const SHOW_TOKEN: &str = "dcos:authenticationresponse:html";
+/// The same, but the page can hand the token to a program on the user's machine: a port and the
+/// program's number of this login follow.
+const HAND_TOKEN: &str = "dcos:authenticationresponse:loopback:";
 
 /// Where a provider stands: what may be asked of it follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(crate) enum Target {
     Path(String),
     /// A page that shows the token, for a command line to be pasted into.
     Token,
+    /// The same page, with a button that sends the token to a program on this machine.
+    Program { port: u16, number: String },
 }
 
 /// Checks an issuer: its configuration is fetched from below it.
@@ -65,6 +70,9 @@ pub(crate) fn target(text: Option<&str>, base: &str) -> Result<Target, &'static 
     if text == SHOW_TOKEN {
         return Ok(Target::Token);
     }
+    if let Some(program) = text.strip_prefix(HAND_TOKEN) {
+        return program_of(program).ok_or("it names no program");
+    }
     let base = base.trim_end_matches('/');
     let path = match text.strip_prefix(base) {
         Some("") => "/",
@@ -72,6 +80,24 @@ pub(crate) fn target(text: Option<&str>, base: &str) -> Result<Target, &'static 
         None => text,
     };
     if is_local(path) { Ok(Target::Path(path.to_owned())) } else { Err("it leads elsewhere") }
+}
+
+/// The target that a command line's own parameters stand for: `redirect_uri` on this machine, and
+/// the number by which it knows its login again.
+pub(crate) fn program(redirect_uri: &str, number: &str) -> Option<String> {
+    let port = redirect_uri
+        .strip_prefix("http://localhost:")
+        .or_else(|| redirect_uri.strip_prefix("http://127.0.0.1:"))?;
+    let target = format!("{}:{number}", port.trim_end_matches('/'));
+    program_of(&target).map(|_| format!("{HAND_TOKEN}{target}"))
+}
+
+fn program_of(text: &str) -> Option<Target> {
+    let (port, number) = text.split_once(':')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = (16..=128).contains(&number.len()) && number.bytes().all(plain);
+    let port = port.parse().ok().filter(|port| *port >= 1024 && fits)?;
+    Some(Target::Program { port, number: number.to_owned() })
 }
 
 /// One slash, and nothing that a browser could read as a second one: browsers take `\` for `/`
@@ -214,6 +240,35 @@ mod tests {
             assert!(go(text).is_err(), "{text:?}");
         }
         assert!(go(&format!("/{}", "a".repeat(MAX_TARGET))).is_err());
+    }
+
+    #[test]
+    fn a_program_is_on_this_machine() {
+        let number = "0123456789abcdef-_AZ";
+        for redirect in ["http://localhost:4567", "http://127.0.0.1:4567/"] {
+            let text = program(redirect, number).unwrap();
+            let expected = Target::Program { port: 4567, number: number.to_owned() };
+            assert_eq!(target(Some(&text), "https://a.b"), Ok(expected), "{redirect}");
+        }
+        for redirect in [
+            "http://evil.example:4567",
+            "http://localhost.evil.example:4567",
+            "http://localhost:4567.evil.example",
+            "http://localhost:4567@evil.example",
+            "http://localhost:4567/x",
+            "http://localhost:80",
+            "http://localhost:99999",
+            "https://localhost:4567",
+            "http://localhost",
+            "",
+        ] {
+            assert_eq!(program(redirect, number), None, "{redirect}");
+        }
+        for number in ["", "short", "0123456789abcdef\"><script>", &"a".repeat(129)] {
+            assert_eq!(program("http://localhost:4567", number), None, "{number}");
+            let text = format!("{HAND_TOKEN}4567:{number}");
+            assert!(target(Some(&text), "https://a.b").is_err(), "{number}");
+        }
     }
 
     proptest::proptest! {

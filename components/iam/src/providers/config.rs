@@ -113,7 +113,7 @@ impl ProviderConfig {
             "authentication-type": "oidc-authorization-code-flow",
             "description": self.description,
             "client-method": "browser-prompt-authtoken",
-            "config": { "start_flow_url": flow },
+            "config": { "start_flow_url": flow, "cli_flow": "v1" },
         })
     }
 

@@ -292,6 +292,7 @@ mod tests {
                     "config": {
                         "start_flow_url": "/acs/api/v1/auth/login?oidc-provider=ours\
                                            &target=dcos:authenticationresponse:html",
+                        "cli_flow": "v1",
                     },
                 },
             })

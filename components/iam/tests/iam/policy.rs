@@ -128,3 +128,47 @@ async fn a_slow_follower_is_cut_off() {
     .await;
     iam.stopped().await;
 }
+
+/// The guard of a component: logs in, follows, and a change counts with the next request.
+#[tokio::test]
+async fn a_guard_judges_by_what_holds_now() {
+    use http_kit::guard::{FollowConfig, Following, Mode, Verdict, follow};
+    let iam = started_with(|config| config.heartbeat = Duration::from_millis(50)).await;
+    let token = iam.user("anna").await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let config = FollowConfig {
+        mode: Mode::Strict,
+        iam: format!("http://{}", iam.address()),
+        account: iam.running.service_accounts.join("dcos_marathon.json"),
+        client: http_kit::ClientConfig::default(),
+    };
+    let Following { guard, tokens, join } = follow(config, stop.clone());
+    tokio::time::timeout(Duration::from_secs(20), guard.ready()).await.unwrap();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("authorization", format!("token={token}").parse().unwrap());
+    let ask = || match guard.judge(&headers, iam.address(), "dcos:a:b", Action::Read) {
+        Verdict::Allowed(who) => (200, who.map(|who| who.uid().to_owned())),
+        Verdict::Refused(response) => (response.status().as_u16(), None),
+    };
+    let until = async |expected: u16| {
+        let changed = async {
+            while ask().0 != expected {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), changed).await.unwrap();
+    };
+    assert_eq!(ask().0, 403);
+    iam.allow("anna", "dcos:a", "read").await;
+    until(200).await;
+    assert_eq!(ask().1.as_deref(), Some("anna"));
+    assert_eq!(iam.ask(Method::DELETE, "/users/anna/tokens").admin().send().await.status, 204);
+    until(401).await;
+    // The component's own token counts as well.
+    let own = tokens.authorization().unwrap();
+    let own = own.to_str().unwrap().strip_prefix("token=").unwrap();
+    assert_eq!(guard.authenticate(own).unwrap().uid(), "dcos_marathon");
+    stop.cancel();
+    join.await.unwrap();
+    iam.stopped().await;
+}
