@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::{Ask, Server};
-use super::facts::Input;
+use super::facts::{Input, MesosInput};
 use super::settings::Settings;
 use super::snapshot::{Snapshot, Source};
 use super::table::{Table, Upstreams};
@@ -66,22 +66,27 @@ impl Keeper {
         // Followers are aborted with their set: they only read.
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = self.keep() => {}
+            () = self.keep(followers) => {}
         }
     }
 
-    async fn keep(&mut self) {
+    async fn keep(&mut self, mut followers: JoinSet<()>) {
         let mut ticks = interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(TOGETHER);
+        let mut is_silent = false;
         loop {
             tokio::select! {
                 _ = ticks.tick() => batch.push(Input::Tick),
-                _ = self.inputs.recv_many(&mut batch, TOGETHER) => {}
-            }
-            // Without followers only time passes.
-            if batch.is_empty() {
-                ticks.tick().await;
+                told = self.inputs.recv_many(&mut batch, TOGETHER), if !is_silent => {
+                    is_silent = told == 0;
+                }
+                Some(Err(error)) = followers.join_next() => {
+                    // A defect: what is known must not be taken for what is.
+                    tracing::error!(%error, "a follower stopped");
+                    batch.push(Input::Mesos(MesosInput::Cut));
+                    self.table.marathon_is_lost(self.began.elapsed());
+                }
             }
             for input in batch.drain(..) {
                 self.table.apply(input, self.began.elapsed());

@@ -8,6 +8,7 @@
 )]
 
 mod fakes;
+mod knowledge;
 mod login;
 mod plain;
 mod routing;

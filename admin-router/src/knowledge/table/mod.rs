@@ -141,12 +141,15 @@ impl Table {
             MarathonInput::Task(task) => {
                 self.with_apps(|apps, context| apps.marathon_task(number, task, context));
             }
-            MarathonInput::Cut => {
-                if self.snapshot.marathon == Source::Live {
-                    self.snapshot.marathon = Source::Cut { since: now };
-                    self.changed = true;
-                }
-            }
+            MarathonInput::Cut => self.marathon_is_lost(now),
+        }
+    }
+
+    /// Marathon's stream broke.
+    pub(crate) fn marathon_is_lost(&mut self, now: Duration) {
+        if self.snapshot.marathon == Source::Live {
+            self.snapshot.marathon = Source::Cut { since: now };
+            self.changed = true;
         }
     }
 
