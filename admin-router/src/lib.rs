@@ -14,6 +14,8 @@ mod access;
 mod certificate;
 mod cluster;
 mod config;
+#[allow(clippy::panic, reason = "a finding is told by a panic")]
+pub mod fuzz;
 mod gateway;
 pub mod knowledge;
 mod origin;

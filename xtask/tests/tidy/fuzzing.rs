@@ -38,6 +38,8 @@ const PARSERS: [(&str, &str); 30] = [
     ("identity: key sets and keys", "identity_keys"),
     ("identity: the policy stream", "policy_stream"),
     ("identity: resource ids", "resource_id"),
+    ("admin-router: tokens, cookies, origins, places to go", "gateway_fields"),
+    ("admin-router: paths", "gateway_path"),
 ];
 
 #[test]
