@@ -135,11 +135,12 @@ impl Pages {
             (X_FRAME_OPTIONS, self.frame_options.clone()),
             (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         ];
-        // By name, a browser would keep to TLS on every port of that name: also for what people
-        // develop on their own machine.
-        if peer.scheme == Scheme::Https && !head.is_some_and(is_localhost) {
-            let year = HeaderValue::from_static("max-age=31536000");
-            headers.push((STRICT_TRANSPORT_SECURITY, year));
+        if peer.scheme == Scheme::Https {
+            // By that name, a browser would keep to TLS on every port of it: also for what
+            // people develop on their own machine.
+            let local = head.is_some_and(is_localhost);
+            let stay = if local { "max-age=0" } else { "max-age=31536000" };
+            headers.push((STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(stay)));
         }
         Response { status, headers, body: body.into(), route: RouteId::default(), user: None }
     }
