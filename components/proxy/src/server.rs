@@ -284,7 +284,8 @@ async fn connection(
     match context.config.tls.as_ref().filter(|_| peer.scheme == Scheme::Https) {
         Some((_, certificates)) => {
             let certificates = Arc::clone(certificates);
-            secure(context, stream, peer, watch, &certificates).await;
+            // Plain connections are many: they do not hold what TLS needs.
+            Box::pin(secure(context, stream, peer, watch, &certificates)).await;
         }
         None => {
             let client = Client::new(peer, None, &context.config);
@@ -304,14 +305,15 @@ async fn secure(
 ) {
     let within = context.config.timeouts.handshake;
     let metrics = Arc::clone(&context.observer.metrics);
-    match tls::accept(stream, certificates, &context.handshakes, within).await {
+    let accepted = tls::accept(stream, certificates, &context.handshakes, within);
+    match Box::pin(accepted).await {
         Ok(accepted) => {
             metrics.handshakes.add(1);
             metrics.handshakes_resumed.add(u64::from(accepted.resumed));
             peer.server_name = accepted.server_name;
             let client = Client::new(peer, Some(accepted.version), &context.config);
             match accepted.http2 {
-                true => h2::serve(context, accepted.stream, client, watch).await,
+                true => Box::pin(h2::serve(context, accepted.stream, client, watch)).await,
                 false => h1::serve(context, accepted.stream, client, watch).await,
             }
         }
@@ -319,7 +321,7 @@ async fn secure(
             tracing::debug!(%refused, "no TLS");
             refused.count(&metrics);
             if let tls::Refused::Plain(stream) = refused {
-                tls::say_use_https(stream).await;
+                Box::pin(tls::say_use_https(stream)).await;
             }
         }
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 
 use crate::buffer::Buffer;
@@ -138,15 +139,17 @@ impl Exchange {
     pub(crate) fn response_head(&self) -> Result<ResponseHead, Failure> {
         let bad = |reason| each!(self, exchange => exchange.bad(reason));
         let (answer, bytes) = self.head().ok_or_else(|| bad("it sent no head"))?;
+        // One copy, which all values share.
+        let shared = bytes.get(..answer.consumed).map(Bytes::copy_from_slice).unwrap_or_default();
         let mut headers = Vec::with_capacity(answer.fields.len());
         for field in &answer.fields {
-            let (name, value) = (field.name(bytes), field.value(bytes));
-            if !goes_on(answer, bytes, field.kind, name) {
+            let (name, value) = (field.name(&shared), field.value(&shared));
+            if !goes_on(answer, &shared, field.kind, name) {
                 continue;
             }
             let name = HeaderName::from_bytes(name).map_err(|_| bad("a name is invalid"))?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| bad("a value is invalid"))?;
-            headers.push((name, value));
+            let value = HeaderValue::from_maybe_shared(shared.slice_ref(value));
+            headers.push((name, value.map_err(|_| bad("a value is invalid"))?));
         }
         Ok(ResponseHead { status: answer.status, headers })
     }

@@ -9,6 +9,7 @@
 //!    nothing, clients that open streams only to reset them.
 
 mod abuse;
+mod batch;
 mod body;
 mod request;
 mod respond;
@@ -31,6 +32,7 @@ use crate::metrics::Reason as Refused;
 use crate::observe::Client;
 use crate::worker::Context;
 use abuse::Resets;
+pub(crate) use batch::Batch;
 pub(crate) use request::{fuzz, trailer_lines, trailer_map};
 
 /// Requests at once on one connection.
@@ -67,10 +69,15 @@ where
 {
     let timeouts = &context.config.timeouts;
     watch.set(Some(timeouts.request_head));
-    let mut handshake = pin!(builder(&context).handshake::<S, Bytes>(io));
+    let io = Batch::new(&context, io);
+    let mut handshake = pin!(builder(&context).handshake::<_, Bytes>(io.clone()));
     let greeted = poll_fn(|cx| {
         watch.attach(cx.waker());
-        match handshake.as_mut().poll(cx) {
+        let polled = handshake.as_mut().poll(cx);
+        if let Poll::Ready(Err(_)) = io.poll_drain(cx) {
+            return Poll::Ready(None);
+        }
+        match polled {
             Poll::Ready(greeted) => Poll::Ready(greeted.ok()),
             Poll::Pending if watch.expired() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
@@ -88,7 +95,7 @@ where
         waker: RefCell::default(),
         keep_alive: timeouts.keep_alive,
     });
-    run(&context, connection, &shared).await;
+    run(&context, connection, &io, &shared).await;
 }
 
 fn builder(context: &Context) -> Builder {
@@ -104,8 +111,12 @@ fn builder(context: &Context) -> Builder {
     builder
 }
 
-async fn run<S>(context: &Rc<Context>, mut connection: Connection<S, Bytes>, shared: &Rc<Shared>)
-where
+async fn run<S>(
+    context: &Rc<Context>,
+    mut connection: Connection<Batch<S>, Bytes>,
+    io: &Batch<S>,
+    shared: &Rc<Shared>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let mut ending = false;
@@ -117,9 +128,8 @@ where
                     let active = Active::new(shared);
                     let context = Rc::clone(context);
                     let watch = shared.watch.another();
-                    tokio::task::spawn_local(stream::serve(
-                        context, active, watch, request, respond,
-                    ));
+                    let served = stream::serve(context, active, watch, request, respond);
+                    tokio::task::spawn_local(served);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "an HTTP/2 connection broke");
@@ -131,6 +141,10 @@ where
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
+        }
+        if let Poll::Ready(Err(error)) = io.poll_drain(cx) {
+            tracing::debug!(%error, "an HTTP/2 connection broke");
+            return Poll::Ready(());
         }
         if shared.enough.replace(false) {
             context.observer.metrics.http2_rapid_resets.add(1);
@@ -153,6 +167,8 @@ where
         Poll::Pending
     })
     .await;
+    // The last words, as far as the client takes them.
+    poll_fn(|cx| Poll::Ready(drop(io.poll_drain(cx)))).await;
 }
 
 // === impl Shared ===

@@ -85,7 +85,7 @@ pub(super) async fn serve(
     };
     let end = match request::read(parts, serving.stream.is_over(), &context.config.heads) {
         Ok(incoming) => serving.run(incoming, &made).await,
-        Err(refusal) => serving.refuse(&refusal).await,
+        Err(refusal) => Box::pin(serving.refuse(&refusal)).await,
     };
     serving.end(end, shared);
     serving.tell(&made, started);
@@ -108,7 +108,7 @@ impl Serving<'_> {
         let id = id(Some(&request), made);
         let peer = &self.client.peer;
         match settle(self.context, &request, peer, &mut self.stream, self.watch).await {
-            Ok(Verdict::Respond(response)) => self.respond(response).await,
+            Ok(Verdict::Respond(response)) => Box::pin(self.respond(response)).await,
             Ok(Verdict::Forward(forward, body)) => {
                 self.told.route = forward.route;
                 self.told.user = forward.user.clone();
@@ -118,10 +118,10 @@ impl Serving<'_> {
                 }
                 match self.stream.limit_body(forward.limits.request_body) {
                     Ok(()) => self.forward(&request, id, &forward).await,
-                    Err(refusal) => self.refuse(&refusal).await,
+                    Err(refusal) => Box::pin(self.refuse(&refusal)).await,
                 }
             }
-            Err(failure) => self.fail(failure).await,
+            Err(failure) => Box::pin(self.fail(failure)).await,
         }
     }
 
@@ -131,15 +131,15 @@ impl Serving<'_> {
         let begun = exchange::begin(self.context, &outgoing, &mut self.stream, self.watch).await;
         let mut exchange = match begun {
             Ok(exchange) => exchange,
-            Err(failure) => return self.fail(failure).await,
+            Err(failure) => return Box::pin(self.fail(failure)).await,
         };
         while exchange.is_interim() {
-            if let Err(failure) = self.pass_interim(&mut exchange).await {
-                return self.fail(failure).await;
+            if let Err(failure) = Box::pin(self.pass_interim(&mut exchange)).await {
+                return Box::pin(self.fail(failure)).await;
             }
         }
         self.told.upstream_time = Some(exchange.elapsed());
-        self.answer(forward, exchange).await
+        self.answer(forward, &mut exchange).await
     }
 
     /// Passes on `103 Early Hints` and such, and waits for what follows.
@@ -153,10 +153,10 @@ impl Serving<'_> {
     }
 
     /// Passes an upstream's answer on.
-    async fn answer(&mut self, forward: &Forward, mut exchange: Exchange) -> End {
+    async fn answer(&mut self, forward: &Forward, exchange: &mut Exchange) -> End {
         let mut head = match exchange.response_head() {
             Ok(head) => head,
-            Err(failure) => return self.fail(failure).await,
+            Err(failure) => return Box::pin(self.fail(failure)).await,
         };
         if let Some(edit) = &forward.response {
             edit.edit(&mut head);
@@ -174,7 +174,7 @@ impl Serving<'_> {
         }
         let mut pump = Pump { blocked: false, limit: self.context.config.timeouts.write };
         let (stream, watch) = (&mut self.stream, self.watch);
-        poll_fn(|cx| pump.poll(cx, &mut exchange, stream, watch)).await
+        poll_fn(|cx| pump.poll(cx, exchange, stream, watch)).await
     }
 
     async fn fail(&mut self, failure: Failure) -> End {

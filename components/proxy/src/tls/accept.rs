@@ -26,7 +26,8 @@ pub(crate) struct Handshakes {
 
 /// A connection with its handshake behind it.
 pub(crate) struct Accepted {
-    pub(crate) stream: TlsStream<TcpStream>,
+    /// In a box: what serves it is small then, whatever it speaks.
+    pub(crate) stream: Box<TlsStream<TcpStream>>,
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) version: &'static str,
     /// Of a session before.
@@ -122,10 +123,10 @@ async fn shake(
     let _running = handshakes.begin().ok_or(Refused::Full)?;
     let acceptor = TlsAcceptor::from(Arc::clone(certificates.config()));
     let stream = acceptor.accept(socket).await.map_err(Refused::Failed)?;
-    Ok(accepted(stream))
+    Ok(accepted(Box::new(stream)))
 }
 
-fn accepted(stream: TlsStream<TcpStream>) -> Accepted {
+fn accepted(stream: Box<TlsStream<TcpStream>>) -> Accepted {
     let (_, session) = stream.get_ref();
     let server_name = session.server_name().map(Arc::from);
     let version = match session.protocol_version() {
