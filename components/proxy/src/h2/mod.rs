@@ -168,7 +168,7 @@ async fn run<S>(
     })
     .await;
     // The last words, as far as the client takes them.
-    poll_fn(|cx| Poll::Ready(drop(io.poll_drain(cx)))).await;
+    poll_fn(|cx| Poll::Ready(io.poll_drain(cx).is_ready())).await;
 }
 
 // === impl Shared ===
