@@ -131,4 +131,27 @@ mod tests {
         super::stored(b"/iam/users/u\n{\"uid\":\"u\",\"generation\":1}");
         super::stored(b"/iam/acls/a%2Fb\n{\"rid\":\"a/b\",\"users\":{\"u\":[\"read\"]}}");
     }
+
+    #[test]
+    fn what_providers_send_gets_through() {
+        let good = [
+            "{\"issuer\":\"https://idp.example.com\",\"authorization_endpoint\":\"https://a/b\",\
+             \"token_endpoint\":\"https://a/c\",\"jwks_uri\":\"https://a/d\"}",
+            "{\"iss\":\"https://idp.example.com\",\"aud\":\"dcos\",\"nonce\":\"nonce\",\
+             \"sub\":\"ann\",\"exp\":1700000300,\"iat\":1700000000}",
+            "/service/x",
+            "https://cluster.example.com/a",
+        ];
+        for text in good {
+            super::oidc(text.as_bytes());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read(data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+            super::certificate_request(&data);
+            super::oidc(&data);
+        }
+    }
 }

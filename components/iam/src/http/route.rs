@@ -116,6 +116,8 @@ impl Route {
             ["auth", "logout"] => Route::Logout,
             ["auth", "jwks"] => Route::Jwks,
             ["auth", "providers"] => Route::Providers,
+            ["auth", "keys", "rotate"] => Route::SigningKeys,
+            ["auth", "keys", kid] => Route::SigningKey(own(kid)),
             ["auth", "oidc", "callback"] => Route::OidcCallback,
             ["auth", "oidc", "providers"] => Route::OidcProviders,
             ["auth", "oidc", "providers", id] => Route::OidcProvider(own(id)),
@@ -123,8 +125,6 @@ impl Route {
             ["internal", "openapispec.yaml"] => Route::OpenApi,
             ["internal", "policy"] => Route::Policy,
             ["internal", "policyquery"] => Route::PolicyQuery,
-            ["internal", "keys"] => Route::SigningKeys,
-            ["internal", "keys", kid] => Route::SigningKey(own(kid)),
             _ => return None,
         })
     }
@@ -160,8 +160,8 @@ impl Route {
             Route::OpenApi => "/internal/openapispec.yaml",
             Route::Policy => "/internal/policy",
             Route::PolicyQuery => "/internal/policyquery",
-            Route::SigningKeys => "/internal/keys",
-            Route::SigningKey(_) => "/internal/keys/{kid}",
+            Route::SigningKeys => "/auth/keys/rotate",
+            Route::SigningKey(_) => "/auth/keys/{kid}",
             Route::CaCertificate => "/ca/dcos-ca.crt",
             Route::CaInfo => "/ca/api/v2/info",
             Route::CaSign => "/ca/api/v2/sign",

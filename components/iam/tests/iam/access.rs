@@ -34,8 +34,8 @@ const CLOSED: [(&str, &str); 31] = [
     ("DELETE", "/acls/dcos:superuser/groups/superusers/full"),
     ("GET", "/internal/policy"),
     ("GET", "/internal/policyquery?rid=x&uid=y&action=read"),
-    ("POST", "/internal/keys"),
-    ("DELETE", "/internal/keys/x"),
+    ("POST", "/auth/keys/rotate"),
+    ("DELETE", "/auth/keys/x"),
     ("POST", "/ca/api/v2/info"),
     ("POST", "/ca/api/v2/sign"),
 ];
@@ -142,7 +142,7 @@ async fn who_keeps_users_does_not_become_a_superuser() {
         (Method::PUT, "/acls/dcos:iam", empty()),
         (Method::PUT, "/acls/dcos:iam:users/users/anna/full", empty()),
         (Method::PUT, "/users/cleo", json!({ "password_hash": "$6$s$x" })),
-        (Method::POST, "/internal/keys", empty()),
+        (Method::POST, "/auth/keys/rotate", empty()),
     ] {
         ask(method, path, body).await.refused(403, "ERR_FORBIDDEN");
     }

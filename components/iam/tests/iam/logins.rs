@@ -198,7 +198,7 @@ async fn users_of_the_original_keep_their_passwords() {
 async fn keys_change_without_anybody_noticing_and_are_revoked_at_once() {
     let iam = started().await;
     let token = iam.user("anna").await;
-    let rotated = iam.ask(Method::POST, "/internal/keys").admin().send().await;
+    let rotated = iam.ask(Method::POST, "/auth/keys/rotate").admin().send().await;
     assert_eq!(rotated.status, 201);
     let kids = |keys: Value| {
         let keys = keys["keys"].as_array().unwrap().clone();
@@ -208,7 +208,7 @@ async fn keys_change_without_anybody_noticing_and_are_revoked_at_once() {
     assert_eq!(all.len(), 2);
     assert_eq!(own(&iam, "anna", &token).await, 200);
     let old = all.iter().find(|kid| **kid != rotated.json()["kid"]).unwrap();
-    let revoked = iam.delete(&format!("/internal/keys/{old}")).await;
+    let revoked = iam.delete(&format!("/auth/keys/{old}")).await;
     assert_eq!(revoked.status, 204);
     crate::harness::until("the key is out", async || own(&iam, "anna", &token).await == 401).await;
     iam.login("anna", "password").await;
