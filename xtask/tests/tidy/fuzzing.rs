@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 30] = [
+const PARSERS: [(&str, &str); 32] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: events and answers of Marathon", "marathon_answers"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
