@@ -27,6 +27,9 @@ pub(crate) struct Flags {
     /// The login provider to use, by its id.
     #[arg(long, value_name = "ID")]
     pub(crate) provider: Option<String>,
+    /// Log in with the cluster's own page in a browser, and paste the token that it shows.
+    #[arg(long, conflicts_with_all = ["provider", "username", "password", "password_file", "private_key"])]
+    pub(crate) browser: bool,
     /// Who to log in as; DCOS_USERNAME otherwise.
     #[arg(long, value_name = "UID")]
     pub(crate) username: Option<String>,
@@ -83,6 +86,7 @@ impl Flags {
     pub(crate) fn names(&self) -> Vec<&'static str> {
         let flags = [
             ("--provider", self.provider.is_some()),
+            ("--browser", self.browser),
             ("--username", self.username.is_some()),
             ("--password", self.password.is_some()),
             ("--password-file", self.password_file.is_some()),

@@ -50,8 +50,9 @@ pub(crate) async fn log_in(io: &mut Io, server: &Server, flags: &Flags) -> anyho
     if matches!(challenge, Challenge::None) {
         return Ok(Outcome::NotNeeded);
     }
+    let page = Provider::own_page();
     let providers = providers(server, &challenge).await?;
-    let provider = choose(io, &providers, &given)?;
+    let provider = if flags.browser { &page } else { choose(io, &providers, &given)? };
     let mut flow = Flow { io, server: server.quiet(), given, prompted: false };
     flow.run(provider).await.map(Outcome::Token)
 }

@@ -11,6 +11,9 @@ const PROVIDERS: &str = "/acs/api/v1/auth/providers";
 /// The provider whose page hands the token to a program on this machine.
 const AUTH0: &str = "dcos-oidc-auth0";
 
+/// The login page that ends with a token to copy.
+const COPY: &str = "/login?redirect_uri=urn:ietf:wg:oauth:2.0:oob";
+
 /// What the client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
@@ -46,6 +49,15 @@ impl Provider {
             description: field("/description"),
             start_flow_url: field("/config/start_flow_url"),
             flow: field("/config/cli_flow"),
+        }
+    }
+
+    /// The login page of the cluster itself, which shows a token at the end.
+    pub(super) fn own_page() -> Provider {
+        Provider {
+            method: "browser-prompt-authtoken".to_owned(),
+            start_flow_url: COPY.to_owned(),
+            ..Provider::default()
         }
     }
 
@@ -141,7 +153,7 @@ fn by_auth0() -> Provider {
         kind: "oidc-implicit-flow".to_owned(),
         method: "browser-prompt-oidcidtoken-get-authtoken".to_owned(),
         description: "Google, GitHub, or Microsoft".to_owned(),
-        start_flow_url: "/login?redirect_uri=urn:ietf:wg:oauth:2.0:oob".to_owned(),
+        start_flow_url: COPY.to_owned(),
         ..Provider::default()
     }
 }

@@ -302,6 +302,21 @@ fn a_token_can_be_copied_from_the_browser() {
 }
 
 #[test]
+fn the_clusters_own_page_can_be_used() {
+    let cluster = Scripted::start();
+    gateway(&cluster);
+    cluster.remove(GUARDED);
+    cluster.on_with(GUARDED, 401, "WWW-Authenticate: acsjwt", "").on(GUARDED, 200, "");
+    let words = format!("cluster setup {} --browser", cluster.url());
+    let outcome = with_config(&cluster, &words, "copied\n", &[]);
+    let place = format!("{}/login?redirect_uri=urn:ietf:wg:oauth:2.0:oob", cluster.url());
+    assert!(outcome.err.contains(&place), "{outcome:?}");
+    outcome.ok();
+    assert!(kept(&cluster).contains("copied"));
+    with_config(&cluster, &format!("{words} --username=a"), "", &[]).failed(2);
+}
+
+#[test]
 fn a_page_hands_its_token_over_on_loopback() {
     let cluster = Scripted::start();
     gateway(&cluster);

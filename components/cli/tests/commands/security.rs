@@ -1,7 +1,7 @@
 //! `dais security`: the requests it makes of IAM, and what it shows.
 
 use crate::support::{Outcome, Scripted, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const API: &str = "/acs/api/v1";
 const MARATHON: &str = "/acls/dcos%3Aservice%3Amarathon%3Amarathon%3Aservices%3A%252Fdev";
@@ -45,6 +45,25 @@ fn users_are_made_changed_and_removed() {
     security(&cluster, "user revoke-tokens ada").ok();
     security(&cluster, "org users delete ada").ok();
     assert!(cluster.seen().iter().all(|seen| seen.headers["authorization"] == "token=secret"));
+}
+
+#[test]
+fn ones_own_password_is_changed_with_the_old_one() {
+    let cluster = Scripted::start();
+    let line = format!("PATCH {API}/users/ada");
+    let refusal = json!({"code": "ERR_INVALID_DATA",
+        "description": "`old_password` must be provided to change one's own password"});
+    cluster.on(&line, 400, refusal.clone()).on(&line, 204, "");
+    security_with(&cluster, "user update ada --ask-password", "new\nold\n").ok();
+    let last: Value = serde_json::from_str(&cluster.seen().pop().unwrap().body).unwrap();
+    assert_eq!(last, json!({"password": "new", "old_password": "old"}));
+    let (new, old) = (cluster.secret_file("new", "n"), cluster.secret_file("old", "o"));
+    cluster.remove(&line);
+    cluster.on(&line, 400, refusal).on(&line, 204, "");
+    let words = format!("user update ada --password-file={new} --old-password-file={old}");
+    security(&cluster, &words).ok();
+    let last: Value = serde_json::from_str(&cluster.seen().pop().unwrap().body).unwrap();
+    assert_eq!(last, json!({"password": "n", "old_password": "o"}));
 }
 
 #[test]

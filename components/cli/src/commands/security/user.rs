@@ -5,8 +5,9 @@ use super::{
     Iam, List, NewPassword, Show, actions, group_path, print_fields, print_list, user_path,
 };
 use crate::context::Context;
-use crate::failure::usage;
+use crate::failure::{Refused, usage};
 use crate::json::{flag, list, text};
+use crate::login::read_secret_file;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -57,6 +58,9 @@ pub struct Update {
     /// Ask for a new password.
     #[arg(long, conflicts_with_all = ["password", "password_file"])]
     ask_password: bool,
+    /// A file with the password that the new one is to replace, for those who change their own.
+    #[arg(long, value_name = "FILE")]
+    old_password_file: Option<String>,
     /// Let the user in again.
     #[arg(long, conflicts_with = "disable")]
     enable: bool,
@@ -186,6 +190,26 @@ impl Update {
                  --enable or --disable",
             ));
         }
-        iam.patch(&user_path(&self.uid), &Value::Object(body)).await
+        let path = user_path(&self.uid);
+        let outcome = iam.patch(&path, &Value::Object(body.clone())).await;
+        match outcome {
+            Err(error) if body.contains_key("password") && wants_old_password(&error) => {
+                let old = match &self.old_password_file {
+                    Some(file) => read_secret_file(file)?.expose().trim_end().to_owned(),
+                    None => context.io.secret("Old password: ")?.unwrap_or_default(),
+                };
+                body.insert("old_password".to_owned(), old.into());
+                iam.patch(&path, &Value::Object(body)).await
+            }
+            other => other,
+        }
     }
+}
+
+/// Whoever changes their own password, and may not change those of others, shows the old one.
+fn wants_old_password(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| {
+        refused.kind.as_deref() == Some("ERR_INVALID_DATA")
+            && refused.message.contains("old_password")
+    })
 }
