@@ -180,3 +180,96 @@ async fn forward(first: Bytes, mut lines: Receiver<Bytes>, out: Sender<Bytes>) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::model::{Command, Credential, NewUser, PasswordHash};
+
+    /// A change that makes a user.
+    fn grow(feed: &Feed, state: &mut State, n: usize) {
+        let before = state.clone();
+        let command = Command::CreateUser(NewUser {
+            uid: format!("u{n}"),
+            description: String::new(),
+            credential: Credential::Password(PasswordHash(String::new())),
+        });
+        state.apply(&command.run(&before).unwrap());
+        state.revision += 1;
+        feed.publish(&before, state);
+    }
+
+    async fn lines(mut body: Body, at_most: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while lines.len() < at_most
+            && let Some(frame) = body.frame().await
+        {
+            let bytes = frame.unwrap().into_data().unwrap();
+            lines.push(serde_json::from_slice(&bytes).unwrap());
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_cut_off_and_begins_anew() {
+        let feed = Feed::new(CancellationToken::new());
+        let mut state = State::default();
+        grow(&feed, &mut state, 0);
+        let slow = feed.follow().unwrap();
+        for n in 1..=BACKLOG * 2 {
+            grow(&feed, &mut state, n);
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(feed.followers(), 0);
+        // What waited for it is a part without a gap, and then an end.
+        let mut heard = lines(slow, usize::MAX).await.into_iter();
+        let mut snapshot = Snapshot::from_line(heard.next().unwrap()).unwrap();
+        for line in heard {
+            snapshot.apply_line(line).unwrap();
+        }
+        assert!(snapshot.version < feed.snapshot().version);
+        let anew = lines(feed.follow().unwrap(), 1).await.remove(0);
+        assert_eq!(Snapshot::from_line(anew).unwrap(), *feed.snapshot());
+    }
+
+    #[tokio::test]
+    async fn who_keeps_up_stays_and_has_what_everybody_has() {
+        let feed = Feed::new(CancellationToken::new());
+        let mut state = State::default();
+        let body = feed.follow().unwrap();
+        let reader = tokio::spawn(lines(body, 1 + BACKLOG * 4));
+        for n in 0..BACKLOG * 4 {
+            grow(&feed, &mut state, n);
+            // A moment for the reader.
+            while feed.pending() > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut heard = reader.await.unwrap().into_iter();
+        let mut snapshot = Snapshot::from_line(heard.next().unwrap()).unwrap();
+        heard.for_each(|line| snapshot.apply_line(line).unwrap());
+        assert_eq!(snapshot, *feed.snapshot());
+    }
+
+    #[tokio::test]
+    async fn a_key_set_that_is_the_same_is_not_told() {
+        let feed = Feed::new(CancellationToken::new());
+        let key = identity::SigningKey::generate_es256().unwrap();
+        let key = identity::SigningKey::es256(&key).unwrap();
+        let keys = json!({ "keys": [key.public_jwk()] });
+        feed.set_keys(keys.clone());
+        let version = feed.snapshot().version;
+        assert!(feed.snapshot().keys.get(key.kid()).is_some());
+        feed.set_keys(keys);
+        assert_eq!(feed.snapshot().version, version);
+    }
+
+    impl Feed {
+        fn pending(&self) -> usize {
+            let waits = |follower: &Sender<Bytes>| follower.max_capacity() - follower.capacity();
+            self.lock().followers.iter().map(waits).sum()
+        }
+    }
+}

@@ -153,5 +153,17 @@ mod tests {
             super::certificate_request(&data);
             super::oidc(&data);
         }
+
+        #[test]
+        fn anything_is_taken_or_refused(
+            path in "(/acs/api/v1/)?[a-z/%0-9:]{0,30}",
+            body in "[\\[\\]{}\",:a-z0-9._]{0,60}",
+            bytes in proptest::collection::vec(0_u8.., 0..200),
+        ) {
+            super::request(format!("{path}\napplication/json\n{body}").as_bytes());
+            super::request(&bytes);
+            super::stored(format!("/iam/users/{path}\n{body}").as_bytes());
+            super::stored(&bytes);
+        }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Iam {
     pub(crate) client: Client,
     pub(crate) admin: String,
     pub(crate) running: Running,
+    state: Arc<dyn ClusterState>,
     stop: CancellationToken,
 }
 
@@ -47,12 +48,20 @@ pub(crate) async fn started() -> Iam {
 
 pub(crate) async fn started_with(change: impl FnOnce(&mut Config)) -> Iam {
     let folder = tempfile::tempdir().unwrap();
-    let (running, stop) = run(folder.path(), change).await;
-    Iam::of(folder, running, stop).await
+    let state = open(folder.path());
+    let (running, stop) = run(folder.path(), Arc::clone(&state), change).await;
+    Iam::of(folder, state, running, stop).await
 }
 
-async fn run(folder: &Path, change: impl FnOnce(&mut Config)) -> (Running, CancellationToken) {
-    let state: Arc<dyn ClusterState> = embedded::open(folder.join("state")).unwrap();
+fn open(folder: &Path) -> Arc<dyn ClusterState> {
+    embedded::open(folder.join("state")).unwrap()
+}
+
+async fn run(
+    folder: &Path,
+    state: Arc<dyn ClusterState>,
+    change: impl FnOnce(&mut Config),
+) -> (Running, CancellationToken) {
     let mut config = Config::new(folder.join("iam"));
     config.port = 0;
     config.cluster_id = "the-cluster".to_owned();
@@ -63,9 +72,14 @@ async fn run(folder: &Path, change: impl FnOnce(&mut Config)) -> (Running, Cance
 }
 
 impl Iam {
-    async fn of(folder: TempDir, running: Running, stop: CancellationToken) -> Iam {
+    async fn of(
+        folder: TempDir,
+        state: Arc<dyn ClusterState>,
+        running: Running,
+        stop: CancellationToken,
+    ) -> Iam {
         let client = Client::new(ClientConfig::default());
-        let mut iam = Iam { folder, client, admin: String::new(), running, stop };
+        let mut iam = Iam { folder, client, admin: String::new(), running, state, stop };
         let password = std::fs::read_to_string(&iam.running.admin_password_file).unwrap();
         iam.admin = iam.login("admin", password.trim()).await;
         iam
@@ -73,11 +87,22 @@ impl Iam {
 
     /// Stops, and starts again on what is on disk.
     pub(crate) async fn restarted(self) -> Iam {
-        let Iam { folder, running, stop, .. } = self;
-        stop.cancel();
-        running.join.await.unwrap().unwrap();
-        let (running, stop) = run(folder.path(), |_| ()).await;
-        Iam::of(folder, running, stop).await
+        let folder = self.stopped().await;
+        let state = open(folder.path());
+        let (running, stop) = run(folder.path(), Arc::clone(&state), |_| ()).await;
+        Iam::of(folder, state, running, stop).await
+    }
+
+    /// Another instance on the same state, with the same node key.
+    pub(crate) async fn beside(&self) -> Iam {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("iam");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::copy(self.folder.path().join("iam/node.key"), data.join("node.key")).unwrap();
+        let state = Arc::clone(&self.state);
+        let (running, stop) = run(folder.path(), Arc::clone(&state), |_| ()).await;
+        let (client, admin) = (self.client.clone(), self.admin.clone());
+        Iam { folder, client, admin, running, state, stop }
     }
 
     pub(crate) async fn stopped(self) -> TempDir {

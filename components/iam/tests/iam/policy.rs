@@ -9,7 +9,7 @@ use identity::wire::Line;
 use identity::{Action, Snapshot};
 use serde_json::json;
 
-use crate::harness::{Iam, started, started_with};
+use crate::harness::{Iam, started, started_with, until};
 
 mod hyper_body {
     use std::collections::VecDeque;
@@ -105,27 +105,20 @@ async fn components_may_follow_with_their_own_account() {
     iam.stopped().await;
 }
 
-/// A follower that does not read is cut off; the others, and those who change things, do not
-/// wait for it, and it finds everything when it comes again.
 #[tokio::test]
-async fn a_slow_follower_is_cut_off() {
-    let iam = started_with(|config| config.heartbeat = Duration::from_millis(1)).await;
-    let mut slow = follow(&iam).await;
-    let first = line(&mut slow).await.unwrap();
-    assert!(first.snapshot.is_some());
-    // Heartbeats and changes fill what the connection and the server hold for it.
-    for n in 0..40 {
-        let body = json!({ "description": "x".repeat(4000), "provider_type": "internal" });
-        assert_eq!(iam.put(&format!("/groups/g{n}"), body).await.status, 201);
-    }
-    let mut quick = follow(&iam).await;
-    assert!(line(&mut quick).await.unwrap().snapshot.is_some());
-    drop(slow);
-    crate::harness::until("the follower is gone", async || {
+async fn a_follower_that_leaves_is_forgotten() {
+    let iam = started_with(|config| config.heartbeat = Duration::from_millis(20)).await;
+    let mut one = follow(&iam).await;
+    let mut other = follow(&iam).await;
+    assert!(line(&mut one).await.unwrap().snapshot.is_some());
+    assert!(line(&mut other).await.unwrap().snapshot.is_some());
+    drop(one);
+    until("the follower is gone", async || {
         let metrics = iam.ask(Method::GET, "/metrics").send().await;
         String::from_utf8_lossy(&metrics.body).contains("iam_policy_followers 1\n")
     })
     .await;
+    assert!(line(&mut other).await.is_some());
     iam.stopped().await;
 }
 
@@ -171,4 +164,39 @@ async fn a_guard_judges_by_what_holds_now() {
     stop.cancel();
     join.await.unwrap();
     iam.stopped().await;
+}
+
+#[tokio::test]
+async fn two_instances_on_one_state_are_one() {
+    let one = started().await;
+    let two = one.beside().await;
+    let token = one.user("anna").await;
+    // A token of one counts at the other, until either revokes it.
+    until("the user is known", async || own(&two, &token).await == 200).await;
+    assert_eq!(two.delete("/users/anna/tokens").await.status, 204);
+    until("the token is void", async || own(&one, &token).await == 401).await;
+    // Both write, and nothing is lost.
+    let (left, right) = tokio::join!(groups(&one, "left"), groups(&two, "right"));
+    assert_eq!((left, right), (20, 20));
+    for iam in [&one, &two] {
+        until("all groups are there", async || {
+            iam.get("/groups").await.json()["array"].as_array().unwrap().len() == 41
+        })
+        .await;
+    }
+    two.stopped().await;
+    one.stopped().await;
+}
+
+async fn own(iam: &Iam, token: &str) -> u16 {
+    iam.ask(Method::GET, "/users/anna").token(token).send().await.status.as_u16()
+}
+
+async fn groups(iam: &Iam, name: &str) -> usize {
+    let mut made = 0;
+    for n in 0..20 {
+        let path = format!("/groups/{name}{n}");
+        made += usize::from(iam.put(&path, json!({ "description": "" })).await.status == 201);
+    }
+    made
 }
