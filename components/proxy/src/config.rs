@@ -11,6 +11,8 @@ use crate::tls::Certificates;
 pub struct ServerConfig {
     pub plain: Option<SocketAddr>,
     pub tls: Option<(SocketAddr, Arc<Certificates>)>,
+    /// Whether the plain port takes HTTP/2 from clients that begin with it.
+    pub plain_http2: bool,
     /// Threads that serve connections; 0 means one for each core.
     pub workers: usize,
     /// Names behind [`crate::RouteId`].
@@ -77,6 +79,7 @@ impl Default for ServerConfig {
         ServerConfig {
             plain: None,
             tls: None,
+            plain_http2: false,
             workers: 0,
             routes: Vec::new(),
             heads: HeadLimits::default(),

@@ -289,10 +289,22 @@ async fn connection(
         }
         None => {
             let client = Client::new(peer, None, &context.config);
-            h1::serve(context, stream, client, watch).await;
+            match context.config.plain_http2 && begins_http2(&context, &stream).await {
+                true => Box::pin(h2::serve(context, stream, client, watch)).await,
+                false => h1::serve(context, stream, client, watch).await,
+            }
         }
     }
     metrics.connections_open.sub(1);
+}
+
+/// Whether a client begins with the words that no other protocol has.
+async fn begins_http2(context: &Context, stream: &TcpStream) -> bool {
+    let mut first = [0; 4];
+    let within = context.config.timeouts.keep_alive;
+    // Shorter first pieces than this are not sent by clients of HTTP/2.
+    matches!(tokio::time::timeout(within, stream.peek(&mut first)).await, Ok(Ok(4)))
+        && &first == b"PRI "
 }
 
 /// A connection to the port that speaks TLS.

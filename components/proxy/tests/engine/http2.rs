@@ -503,6 +503,29 @@ async fn a_client_that_takes_nothing_for_long_loses_its_stream() {
 }
 
 #[tokio::test]
+async fn the_plain_port_takes_http2_when_it_is_told_to() {
+    let backend = Backend::start().await;
+    for allowed in [false, true] {
+        let policy = Everything::new(&upstream(&backend));
+        let gateway = Gateway::with(policy, &certificates(&[&["a.test"]]), |config| {
+            config.plain_http2 = allowed;
+        });
+        let socket = tokio::net::TcpStream::connect(gateway.plain).await.unwrap();
+        let (client, connection) = h2::client::handshake(socket).await.unwrap();
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        let answer = soon(call(&client, request("GET", "/local"), None)).await;
+        assert_eq!(answer.is_ok_and(|answer| answer.status == 200), allowed);
+        driver.abort();
+        let mut plain = tokio::net::TcpStream::connect(gateway.plain).await.unwrap();
+        let text = b"GET /local HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+        plain.write_all(text).await.unwrap();
+        let mut answer = String::new();
+        soon(plain.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn connect_is_no_request() {
     let (backend, gateway) = started().await;
     let client = gateway.h2().await;
