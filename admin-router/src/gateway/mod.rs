@@ -232,14 +232,18 @@ impl Inner {
     /// Whether the route is for the caller, as far as the path alone says it; services are
     /// judged once they are known.
     fn admit(&self, ask: &Ask) -> Result<Caller, Denial> {
-        let rid = match ask.route.access {
+        match ask.route.access {
             Access::Public => return Ok(Caller::nobody()),
             Access::LocalOr(_) if is_local(&ask.head, &ask.peer) => return Ok(Caller::nobody()),
-            Access::Token | Access::Service => None,
-            Access::Rid(rid) | Access::LocalOr(rid) => Some(rid),
+            _ => {}
+        }
+        let caller = self.gate.identify(&ask.head, &ask.peer)?;
+        let rid = match ask.route.access {
+            Access::Public | Access::Token | Access::Service => None,
+            Access::SelfOr(_) if is_own(&ask.path, &caller) => None,
+            Access::Rid(rid) | Access::LocalOr(rid) | Access::SelfOr(rid) => Some(rid),
             Access::System => Some(nodes::rid(&ask.path)),
         };
-        let caller = self.gate.identify(&ask.head, &ask.peer)?;
         if let Some(rid) = rid {
             self.gate.permit(&caller, rid)?;
         }
@@ -337,6 +341,13 @@ pub(crate) fn path_and_query(head: &RequestHead) -> String {
         Some(query) => format!("{}?{query}", head.path().as_str()),
         None => head.path().as_str().to_owned(),
     }
+}
+
+/// Whether it is about the caller: `/acs/api/v1/users/<uid>`.
+fn is_own(path: &Path, caller: &Caller) -> bool {
+    let mut segments = path.segments().skip(3);
+    segments.next().is_some_and(|segment| segment == "users")
+        && segments.next().is_some_and(|uid| caller.uid() == Some(&*uid))
 }
 
 /// Whether a program on this host asks, for nobody else.

@@ -10,6 +10,7 @@ fn who(access: Access) -> String {
         Access::Public => "everybody".to_owned(),
         Access::Token => "any user".to_owned(),
         Access::Rid(rid) => format!("`{rid}`"),
+        Access::SelfOr(rid) => format!("`{rid}`, or to be the user"),
         Access::LocalOr(rid) => format!("this host, or `{rid}`"),
         Access::Service => "`dcos:adminrouter:service:<name>`".to_owned(),
         Access::System => "as for the same on this node".to_owned(),

@@ -40,7 +40,7 @@ pub(super) const ROUTES: &[Route] = &[
     // Identity. The policy stream and everything else internal is for no client.
     Route::from("iam-internal", "/acs/api/v1/internal", Access::Public, To::Nothing),
     Route::below("iam-login", "/acs/api/v1/auth", Access::Public, IAM).no_store(),
-    Route::from("iam", "/acs/api/v1", Access::Rid("dcos:adminrouter:acs"), IAM).no_store(),
+    Route::from("iam", "/acs/api/v1", Access::SelfOr("dcos:adminrouter:acs"), IAM).no_store(),
     Route::below("auth", "/auth", Access::Public, IAM).becomes("/acs/api/v1/auth").no_store(),
     Route::exactly("ui-config", "/dcos-metadata/ui-config.json", Access::Public, IAM)
         .becomes("/acs/api/v1/uiconfig/"),

@@ -49,6 +49,8 @@ pub(crate) enum Access {
     Token,
     /// Who has `full` on it.
     Rid(&'static str),
+    /// Users for what is below `users/<uid>` of themselves; others as with [`Access::Rid`].
+    SelfOr(&'static str),
     /// Programs on this host; others as with [`Access::Rid`].
     LocalOr(&'static str),
     /// Who has `full` on the service that the path leads to.

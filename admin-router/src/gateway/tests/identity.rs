@@ -95,6 +95,23 @@ fn a_permission_is_for_its_route_alone() {
 }
 
 #[test]
+fn users_get_through_to_what_is_about_themselves() {
+    let bench = Bench::default();
+    for (path, status) in [
+        ("/acs/api/v1/users/nobody", 200),
+        ("/acs/api/v1/users/nobody/permissions", 200),
+        ("/acs/api/v1/users/%6eobody", 200),
+        ("/acs/api/v1/users", 403),
+        ("/acs/api/v1/users/admin", 403),
+        ("/acs/api/v1/users/nobody/../admin", 403),
+        ("/acs/api/v1/groups/nobody", 403),
+        ("/acs/api/v1/acls/users/nobody", 403),
+    ] {
+        assert_eq!(bench.status("nobody", path), status, "{path}");
+    }
+}
+
+#[test]
 fn whether_a_service_exists_is_told_only_to_who_may_ask() {
     let bench = Bench::default();
     for path in ["/service/none/", "/service/broken/", "/agent/gone/", "/service/marathon/x"] {
