@@ -68,13 +68,16 @@ fn doc(_: &Tools) -> Result<()> {
 /// Whole clusters, on the binary as users get it.
 fn e2e(tools: &Tools) -> Result<()> {
     let (pymesos, marathon) = (tools.pymesos()?, tools.marathon_python()?);
+    let gateway = tools.gateway_python()?;
     tools.catalog_software()?;
+    tools.gateway_software()?;
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])
         .env("DAIS_BINARY", target_dir().join("debug/dais"))
         .env("DAIS_PYMESOS_PYTHON", pymesos)
         .env("DAIS_MARATHON_PYTHON", marathon)
+        .env("DAIS_GATEWAY_PYTHON", gateway)
         .env("DAIS_REQUIRE_TOOLS", "1"))
 }
 

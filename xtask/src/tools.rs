@@ -1,6 +1,6 @@
 //! What the commands need beyond cargo, and how to get it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,6 +10,7 @@ use crate::process::{cargo, program, root, run, succeeds, target_dir};
 const REQUIREMENTS: &str = "tests/pymesos/requirements.txt";
 /// Those of the tests of the services, on any Python 3.
 const MARATHON_REQUIREMENTS: &str = "tests/marathon_python/requirements.txt";
+const GATEWAY_REQUIREMENTS: &str = "tests/gateway_clients/requirements.txt";
 
 /// Finds tools, and installs them if allowed to.
 pub(crate) struct Tools {
@@ -101,20 +102,48 @@ impl Tools {
 
     /// The interpreter of an environment that has marathon-python, unmodified.
     pub(crate) fn marathon_python(&self) -> Result<PathBuf> {
-        let folder = target_dir().join("end-to-end/marathon-python");
+        self.python("marathon-python", &["marathon"], MARATHON_REQUIREMENTS)
+    }
+
+    /// The interpreter of an environment with what talks to the gateway.
+    pub(crate) fn gateway_python(&self) -> Result<PathBuf> {
+        let modules = ["requests", "jwt", "cryptography", "selenium", "websocket"];
+        self.python("gateway", &modules, GATEWAY_REQUIREMENTS)
+    }
+
+    /// Programs that talk to the gateway.
+    pub(crate) fn gateway_software(&self) -> Result<()> {
+        const PROGRAMS: [(&str, &str); 5] = [
+            ("chromium", "chromium"),
+            ("chromedriver", "chromium-driver"),
+            ("curl", "curl"),
+            ("openssl", "openssl"),
+            ("sslscan", "sslscan"),
+        ];
+        let absent = PROGRAMS.iter().filter(|(program, _)| {
+            !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
+        });
+        let packages: Vec<&str> = absent.map(|(_, package)| *package).collect();
+        if packages.is_empty() { Ok(()) } else { self.apt_install(&packages) }
+    }
+
+    /// An environment of Python 3 of that name, which has these modules.
+    fn python(&self, name: &str, modules: &[&str], requirements: &str) -> Result<PathBuf> {
+        let folder = target_dir().join("end-to-end").join(name);
         let python = folder.join("bin/python");
-        if succeeds(program(&python.to_string_lossy()).args(["-c", "import marathon"])) {
+        let import = format!("import {}", modules.join(", "));
+        if succeeds(program(&python.to_string_lossy()).args(["-c", &import])) {
             return Ok(python);
         }
         // Debian's interpreter comes without what makes environments.
         if !succeeds(program("python3").args(["-c", "import venv, ensurepip"])) {
             self.apt("python3-venv", &["python3", "python3-venv"])?;
         }
-        self.may_install("marathon-python", "pip")?;
+        self.may_install(&modules.join(", "), "pip")?;
         run(program("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
         run(program(&python.to_string_lossy())
             .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(root().join(MARATHON_REQUIREMENTS)))?;
+            .arg(root().join(requirements)))?;
         Ok(python)
     }
 

@@ -17,6 +17,7 @@ mod catalog;
 mod conformance;
 mod failures;
 mod knowledge;
+mod gateway;
 mod marathon_python;
 mod packages;
 mod pymesos;

@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod cosmos;
 mod flags;
+mod iam;
 mod marathon;
 mod master;
 
@@ -23,6 +24,7 @@ components:
   agent     runs tasks on this machine (port 5051)
   marathon  keeps services running (port 8080)
   cosmos    installs packages (port 7070)
+  iam       knows users and what they may do (port 8101)
 
 `dais run <component> --help` lists its flags.";
 
@@ -35,10 +37,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "agent" if help => print!("{}", agent::help()),
         "marathon" if help => print!("{}", marathon::help()),
         "cosmos" if help => print!("{}", cosmos::help()),
+        "iam" if help => print!("{}", iam::help()),
         "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
         "agent" => return on(Builder::new_multi_thread(), agent::run(flags.to_vec())),
         "marathon" => return on(Builder::new_multi_thread(), marathon::run(flags.to_vec())),
         "cosmos" => return on(Builder::new_multi_thread(), cosmos::run(flags.to_vec())),
+        "iam" => return on(Builder::new_multi_thread(), iam::run(flags.to_vec())),
         "--help" | "-h" | "help" => println!("{USAGE}"),
         other => bail!("there is no component '{other}'\n\n{USAGE}"),
     }

@@ -1,8 +1,16 @@
 //! The components of `dais up`, started, watched and stopped together.
 
-use super::{data_dir::make_private, endpoints::Endpoints, services::Services};
+use super::{
+    data_dir::make_private,
+    endpoints::Endpoints,
+    gateway::{self, Behind, Gateway, Identity},
+    services::Services,
+};
 use anyhow::{Context, anyhow};
-use http_kit::logging::LevelControl;
+use http_kit::{
+    guard::{Guard, Mode},
+    logging::LevelControl,
+};
 use mesos_agent::{AgentConfig, RunningAgent};
 use mesos_master::{RunningMaster, config::MasterConfig};
 use std::{
@@ -32,6 +40,9 @@ pub(super) struct Plan {
     pub(super) public_agents: usize,
     /// Ports of Marathon and Cosmos, if they are wanted.
     pub(super) services: Option<(u16, u16)>,
+    /// Ports of the gateway and the identity service; only with services.
+    pub(super) gateway: Option<gateway::Ports>,
+    pub(super) security: Mode,
     pub(super) resources: Option<String>,
     pub(super) logging: LevelControl,
 }
@@ -42,6 +53,8 @@ pub(super) struct Cluster {
     master: RunningMaster,
     agents: Vec<RunningAgent>,
     services: Option<Services>,
+    identity: Option<Identity>,
+    gateway: Option<Gateway>,
     stop_master: CancellationToken,
     stop_agents: CancellationToken,
 }
@@ -53,6 +66,13 @@ impl Cluster {
     pub(super) async fn start(plan: &Plan, folder: &Path) -> anyhow::Result<Self> {
         super::endpoints::remove(folder);
         let (stop_master, stop_agents) = (CancellationToken::new(), CancellationToken::new());
+        let mut identity = match plan.gateway {
+            Some(ports) => {
+                Some(Identity::start(plan.listen, ports.iam, plan.security, folder).await?)
+            }
+            None => None,
+        };
+        let guard = identity.as_ref().map_or_else(Guard::disabled, Identity::guard);
         let mut ports = plan.ports.iter().copied();
         let master_dir = folder.join("master");
         make_private(&master_dir)
@@ -65,6 +85,7 @@ impl Cluster {
             cluster: Some("dais".to_owned()),
             work_dir: Some(master_dir),
             logging: plan.logging.clone(),
+            //G guard: guard.clone(),
             ..MasterConfig::default()
         };
         let master = mesos_master::start(config, state, stop_master.clone()).await?;
@@ -73,7 +94,8 @@ impl Cluster {
         let mut agents = Vec::new();
         for (number, port) in ports.enumerate() {
             let public = number >= plan.agents;
-            let config = agent_config(plan, folder, number, public, port, master.address, memory)?;
+            let mut config = agent_config(plan, folder, number, public, port, master.address, memory)?;
+            //G             config.guard = guard.clone();
             let agent = mesos_agent::start(config, stop_agents.child_token()).await?;
             agents.push(agent);
         }
@@ -82,21 +104,37 @@ impl Cluster {
         };
         let services = match plan.services {
             Some(ports) => {
-                let (listen, logging) = (plan.listen, &plan.logging);
-                Some(Services::start(listen, ports, master.address, folder, logging).await?)
+                Some(Services::start(plan, ports, master.address, folder, identity.as_mut()).await?)
             }
             None => None,
         };
+        let gateway = match (plan.gateway, &identity, &services) {
+            (Some(ports), Some(identity), Some(services)) => {
+                let behind = Behind {
+                    master: master.address,
+                    marathon: services.marathon_address(),
+                    cosmos: services.cosmos_address(),
+                };
+                Some(Gateway::start(plan, ports, folder, identity, &behind).await?)
+            }
+            _ => None,
+        };
         let (private, public) = agents.split_at(plan.agents.min(agents.len()));
+        let admin = identity.as_ref().map(Identity::admin);
         let endpoints = Endpoints {
             mesos_master: master.address.to_string(),
             agents: addresses(private),
             public_agents: addresses(public),
-            marathon: services.as_ref().map(|services| services.marathon_url()),
-            cosmos: services.as_ref().map(|services| services.cosmos_url()),
+            marathon: services.as_ref().map(Services::marathon_url),
+            cosmos: services.as_ref().map(Services::cosmos_url),
+            gateway: gateway.as_ref().map(|gateway| gateway.url().to_owned()),
+            iam: identity.as_ref().map(Identity::url),
+            admin_user: admin.map(|(user, _)| user.to_owned()),
+            admin_password_file: admin.map(|(_, file)| file.to_owned()),
+            ca_file: identity.as_ref().map(|identity| identity.ca_file().to_owned()),
             pid: std::process::id(),
         };
-        Ok(Self { endpoints, master, agents, services, stop_master, stop_agents })
+        Ok(Self { endpoints, master, agents, services, identity, gateway, stop_master, stop_agents })
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
@@ -130,15 +168,12 @@ impl Cluster {
     /// Resolves when a component ends by itself, with why.
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         let agents = self.agents.iter_mut().map(|agent| &mut agent.join);
-        let services = self.services.as_mut();
-        let service = async {
-            match services {
-                Some(services) => services.failed().await,
-                None => std::future::pending().await,
-            }
-        };
+        let (services, identity) = (self.services.as_mut(), self.identity.as_mut());
+        let gateway = self.gateway.as_mut();
         tokio::select! {
-            error = service => error,
+            Some(error) = optional(services.map(Services::failed)) => error,
+            Some(error) = optional(identity.map(Identity::failed)) => error,
+            Some(error) = optional(gateway.map(Gateway::failed)) => error,
             result = &mut self.master.join => match result {
                 Ok(Err(error)) => anyhow::Error::new(error).context("the master failed"),
                 _ => anyhow!("the master stopped unexpectedly"),
@@ -150,9 +185,12 @@ impl Cluster {
         }
     }
 
-    /// Ends the services, then the tasks, then the agents, then the master.
+    /// Ends the gateway, the services, the tasks, the agents, the master, and who knows the users.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        // First, so that nobody starts again what is about to end; the next start does.
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
+        // Before the tasks, so that nobody starts again what is about to end; the next start does.
         if let Some(services) = self.services {
             services.stop().await;
         }
@@ -168,7 +206,18 @@ impl Cluster {
         self.stop_agents.cancel();
         self.stop_master.cancel();
         self.master.join.await??;
+        if let Some(identity) = self.identity {
+            identity.stop().await;
+        }
         Ok(())
+    }
+}
+
+/// What a future resolves to; nothing, at once, without a future.
+async fn optional<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
+    match future {
+        Some(future) => Some(future.await),
+        None => None,
     }
 }
 

@@ -21,6 +21,19 @@ pub(crate) struct Endpoints {
     pub(crate) marathon: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cosmos: Option<String>,
+    /// The one address for users: `https://host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) iam: Option<String>,
+    /// Who may do everything, and the file with the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) admin_user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) admin_password_file: Option<PathBuf>,
+    /// The authority behind the gateway's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The process that runs the cluster.
     #[serde(default)]
     pub(crate) pid: u32,
@@ -60,8 +73,15 @@ impl Endpoints {
 
 impl fmt::Display for Endpoints {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(url) = &self.gateway {
+            writeln!(out, "  gateway         {url}")?;
+        }
+        if let (Some(user), Some(file)) = (&self.admin_user, &self.admin_password_file) {
+            writeln!(out, "  login           {user}, password in {}", file.display())?;
+        }
         writeln!(out, "  master          http://{}", self.mesos_master)?;
-        for (name, url) in [("marathon", &self.marathon), ("cosmos", &self.cosmos)] {
+        let services = [("marathon", &self.marathon), ("cosmos", &self.cosmos), ("iam", &self.iam)];
+        for (name, url) in services {
             if let Some(url) = url {
                 writeln!(out, "  {name:<15} {url}")?;
             }
@@ -95,8 +115,10 @@ mod tests {
             agents: vec!["127.0.0.1:5051".into()],
             public_agents: vec![],
             marathon: Some("http://127.0.0.1:8080".into()),
-            cosmos: None,
+            gateway: Some("https://localhost:8443".into()),
+            admin_password_file: Some("/data/iam/admin-password".into()),
             pid: 7,
+            ..Endpoints::default()
         };
         endpoints.write(folder.path()).unwrap();
         assert_eq!(Endpoints::read(folder.path()).unwrap(), endpoints);

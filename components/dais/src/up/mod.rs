@@ -3,13 +3,15 @@
 mod cluster;
 pub(crate) mod data_dir;
 pub(crate) mod endpoints;
+mod gateway;
 mod ports;
 mod services;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use cluster::{Cluster, Plan};
 use data_dir::DataDir;
+use http_kit::guard::Mode;
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr},
@@ -36,15 +38,19 @@ pub(crate) struct Arguments {
     /// The address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     listen: IpAddr,
-    /// The usual ports (5050, 5051, ..., 8080, 7070), or any free ones, kept for the next start.
+    /// The usual ports (5050, 5051, ..., 8080, 7070, 8000, 8443, 8101), or any free ones, kept for the next start.
     #[arg(long, value_enum, default_value_t = Ports::Default)]
     ports: Ports,
     /// Resources of each private agent, as cpus:4;mem:1024; what it does not name is detected.
     #[arg(long, value_name = "TEXT")]
     resources: Option<String>,
-    /// Start the kernel only: no Marathon, no Cosmos.
+    /// Start the kernel only: no Marathon, no Cosmos, no gateway.
     #[arg(long)]
     no_services: bool,
+    /// Who may call the components: with strict, whoever has a token; with permissive, also
+    /// programs on this machine that show none; with disabled, everybody, even at the gateway.
+    #[arg(long, value_enum, default_value_t = Security::Permissive)]
+    security: Security,
     /// Print the endpoints as one line of JSON when ready, and nothing else.
     #[arg(long)]
     json: bool,
@@ -53,10 +59,29 @@ pub(crate) struct Arguments {
     log_level: String,
 }
 
+/// Who may call the components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Security {
+    Strict,
+    Permissive,
+    Disabled,
+}
+
+impl From<Security> for Mode {
+    fn from(security: Security) -> Mode {
+        match security {
+            Security::Strict => Mode::Strict,
+            Security::Permissive => Mode::Permissive,
+            Security::Disabled => Mode::Disabled,
+        }
+    }
+}
+
 /// How ports are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ports {
-    /// 5050 for the master, 5051 and up for agents, 8080 for Marathon, 7070 for Cosmos.
+    /// 5050 for the master, 5051 and up for agents, 8080 for Marathon, 7070 for Cosmos, 8000 and
+    /// 8443 for the gateway, 8101 for the identity service.
     Default,
     /// Free ones, the same at every start on a data directory.
     Auto,
@@ -65,6 +90,13 @@ pub(crate) enum Ports {
 /// Starts the cluster, waits for Ctrl-C, stops the cluster.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    if arguments.security == Security::Disabled && !arguments.listen.is_loopback() {
+        bail!(
+            "--security disabled lets everybody do everything; it needs a --listen address on \
+             loopback, not {}",
+            arguments.listen
+        );
+    }
     let logging = crate::logging::start(&arguments.log_level)?;
     let mut signals = Signals::new()?;
     let path = match &arguments.data_dir {
@@ -74,17 +106,22 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::open(&path)?;
     let count = 1 + arguments.agents + arguments.public_agents;
     let ports = ports::choose(arguments.ports, arguments.listen, count, data_dir.path())?;
-    let services = match arguments.no_services {
-        true => None,
+    let (mode, listen) = (arguments.ports, arguments.listen);
+    let (services, gateway) = match arguments.no_services {
+        true => (None, None),
         false => {
-            let (mode, listen) = (arguments.ports, arguments.listen);
-            Some(ports::choose_for_services(mode, listen, &ports, data_dir.path())?)
+            let services = ports::choose_for_services(mode, listen, &ports, data_dir.path())?;
+            let taken = [&ports[..], &[services.0, services.1]].concat();
+            let gateway = ports::choose_for_gateway(mode, listen, &taken, data_dir.path())?;
+            (Some(services), Some(gateway))
         }
     };
     let plan = Plan {
         listen: arguments.listen,
         ports,
         services,
+        gateway,
+        security: arguments.security.into(),
         agents: arguments.agents,
         public_agents: arguments.public_agents,
         resources: arguments.resources.clone(),

@@ -1,6 +1,6 @@
 //! Which ports a cluster listens on.
 
-use super::Ports;
+use super::{Ports, gateway};
 use anyhow::{Context, bail};
 use std::{
     fs, io,
@@ -11,9 +11,13 @@ use std::{
 const MASTER: u16 = 5050;
 const MARATHON: u16 = 8080;
 const COSMOS: u16 = 7070;
+const IAM: u16 = 8101;
+const GATEWAY_PLAIN: u16 = 8000;
+const GATEWAY_TLS: u16 = 8443;
 const NAME: &str = "ports.json";
 /// Apart from the others, so that more agents do not move the services.
 const SERVICES: &str = "service-ports.json";
+const GATEWAY: &str = "gateway-ports.json";
 /// Below the ports that systems give to outgoing connections, so that no executor that looks
 /// for its agent can occupy its agent's port.
 const AUTO: std::ops::Range<u16> = 12_000..30_000;
@@ -58,6 +62,29 @@ pub(super) fn choose_for_services(
                 _ => bail!("{} is damaged; remove it", folder.join(SERVICES).display()),
             }
         }
+    }
+}
+
+/// The ports of the gateway and the identity service; none of `taken`.
+pub(super) fn choose_for_gateway(
+    ports: Ports,
+    listen: IpAddr,
+    taken: &[u16],
+    folder: &Path,
+) -> anyhow::Result<gateway::Ports> {
+    let chosen = match ports {
+        Ports::Default => {
+            let chosen = vec![IAM, GATEWAY_PLAIN, GATEWAY_TLS];
+            for port in &chosen {
+                check(listen, *port, "stop it, or let dais choose ports with --ports auto")?;
+            }
+            chosen
+        }
+        Ports::Auto => auto(listen, 3, &folder.join(GATEWAY), taken)?,
+    };
+    match chosen.as_slice() {
+        [iam, plain, tls] => Ok(gateway::Ports { iam: *iam, plain: *plain, tls: *tls }),
+        _ => bail!("{} is damaged; remove it", folder.join(GATEWAY).display()),
     }
 }
 

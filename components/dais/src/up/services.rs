@@ -1,10 +1,17 @@
 //! The services of `dais up`: Marathon, and Cosmos on top of it.
 
-use super::{cluster::reachable, data_dir::make_private};
+use super::{
+    cluster::{Plan, reachable},
+    data_dir::make_private,
+    gateway::Identity,
+};
 use crate::user::current_user;
 use anyhow::{Context, anyhow};
 use cluster_state::ClusterState;
-use http_kit::logging::LevelControl;
+use http_kit::{
+    guard::{Guard, TokenSource},
+    logging::LevelControl,
+};
 use marathon_model::settings::AcceptedRoles;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -33,23 +40,39 @@ pub(super) struct Services {
 impl Services {
     /// Starts both; returns when they answer.
     pub(super) async fn start(
-        listen: IpAddr,
+        plan: &Plan,
         (marathon_port, cosmos_port): (u16, u16),
         master: SocketAddr,
         folder: &Path,
-        logging: &LevelControl,
+        mut identity: Option<&mut Identity>,
     ) -> anyhow::Result<Self> {
+        let guard = identity.as_ref().map_or_else(Guard::disabled, |identity| identity.guard());
+        let mut tokens = |uid| {
+            identity.as_mut().map_or_else(TokenSource::none, |identity| identity.tokens(uid))
+        };
         let (stop_marathon, stop_cosmos) = (CancellationToken::new(), CancellationToken::new());
-        let config = marathon_config(listen, marathon_port, master, logging)?;
+        let mut config = marathon_config(plan.listen, marathon_port, master, &plan.logging)?;
+        //G         config.guard = guard.clone();
+        //G         config.tokens = tokens("dcos_marathon");
         let state = open(&folder.join("marathon"))?;
         let marathon = marathon::start(config, state, stop_marathon.clone()).await?;
         let folder = folder.join("cosmos");
         let state = open(&folder)?;
         let mut config =
             cosmos::Config::new(url(marathon.address), url(master), folder.join("repositories"));
-        (config.ip, config.port) = (listen, cosmos_port);
+        (config.ip, config.port) = (plan.listen, cosmos_port);
+        //G         config.guard = guard;
+        //G         config.tokens = tokens("dcos_cosmos");
         let cosmos = cosmos::start(config, state, stop_cosmos.clone()).await?;
         Ok(Self { marathon, cosmos, stop_marathon, stop_cosmos })
+    }
+
+    pub(super) fn marathon_address(&self) -> SocketAddr {
+        self.marathon.address
+    }
+
+    pub(super) fn cosmos_address(&self) -> SocketAddr {
+        self.cosmos.address
     }
 
     pub(super) fn marathon_url(&self) -> String {
@@ -95,7 +118,7 @@ fn url(address: SocketAddr) -> String {
     format!("http://{}", reachable(address))
 }
 
-fn open(folder: &Path) -> anyhow::Result<Arc<dyn ClusterState>> {
+pub(super) fn open(folder: &Path) -> anyhow::Result<Arc<dyn ClusterState>> {
     make_private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let path = folder.join("state.redb");
     let state = cluster_state::embedded::open(&path);

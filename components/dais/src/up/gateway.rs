@@ -1,0 +1,279 @@
+//! The gateway of `dais up`, and the identity service behind its login.
+
+use super::{
+    cluster::{Plan, reachable},
+    data_dir::make_private,
+};
+use admin_router::{Origin, Role};
+use anyhow::{Context, anyhow};
+use http_kit::{
+    ClientConfig,
+    guard::{FollowConfig, Following, Guard, Mode, TokenSource, TokenSourceConfig, follow},
+};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Until the identity service has told the components who may do what.
+const POLICY: Duration = Duration::from_secs(30);
+/// How long a stop waits.
+const STOP: Duration = Duration::from_secs(5);
+/// What clients of DC/OS ask for, to know which commands there are.
+const DCOS_VERSION: &str = "2.1.1";
+
+/// Where they listen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    pub(super) iam: u16,
+    pub(super) plain: u16,
+    pub(super) tls: u16,
+}
+
+/// The identity service, and what the other components know from it.
+pub(super) struct Identity {
+    iam: iam::Running,
+    following: Following,
+    logins: Vec<JoinHandle<()>>,
+    stop_iam: CancellationToken,
+    stop_following: CancellationToken,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// Starts it; returns when everybody knows the policy.
+    pub(super) async fn start(
+        listen: IpAddr,
+        port: u16,
+        mode: Mode,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let data_dir = folder.join("iam");
+        let state = super::services::open(&data_dir)?;
+        let mut config = iam::Config::new(data_dir);
+        (config.ip, config.port) = (listen, port);
+        config.cluster_id = cluster_id(folder)?;
+        let stop_iam = CancellationToken::new();
+        let iam = iam::start(config, state, stop_iam.clone()).await?;
+        let stop_following = CancellationToken::new();
+        let following = follow(
+            FollowConfig {
+                mode,
+                iam: url(iam.address),
+                account: iam.service_accounts.join("dcos_mesos_master.json"),
+                client: ClientConfig::default(),
+            },
+            stop_following.clone(),
+        );
+        timeout(POLICY, following.guard.ready())
+            .await
+            .map_err(|_| anyhow!("no policy from the identity service within {POLICY:?}"))?;
+        Ok(Self { iam, following, logins: Vec::new(), stop_iam, stop_following })
+    }
+
+    /// Judges by what the identity service says.
+    pub(super) fn guard(&self) -> Guard {
+        self.following.guard.clone()
+    }
+
+    /// Tokens for the calls of a component to others.
+    pub(super) fn tokens(&mut self, uid: &str) -> TokenSource {
+        let config = TokenSourceConfig {
+            iam: Some(self.url()),
+            account: self.account(uid),
+            client: http_kit::Client::new(ClientConfig::default()),
+        };
+        let (tokens, login) = TokenSource::start(config, self.stop_following.child_token());
+        self.logins.push(login);
+        tokens
+    }
+
+    fn account(&self, uid: &str) -> PathBuf {
+        self.iam.service_accounts.join(format!("{uid}.json"))
+    }
+
+    pub(super) fn url(&self) -> String {
+        url(self.iam.address)
+    }
+
+    pub(super) fn admin(&self) -> (&str, &Path) {
+        (&self.iam.admin_uid, &self.iam.admin_password_file)
+    }
+
+    pub(super) fn ca_file(&self) -> &Path {
+        &self.iam.ca_file
+    }
+
+    /// Resolves when it ends by itself, with why.
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.iam.join).await {
+            Ok(Err(error)) => anyhow::Error::new(error).context("the identity service failed"),
+            _ => anyhow!("the identity service stopped unexpectedly"),
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop_following.cancel();
+        let _ = self.following.join.await;
+        for login in self.logins {
+            let _ = login.await;
+        }
+        self.stop_iam.cancel();
+        if timeout(STOP, self.iam.join).await.is_err() {
+            eprintln!("dais: the identity service did not end within {STOP:?}");
+        }
+    }
+}
+
+/// What the gateway leads to.
+pub(super) struct Behind {
+    pub(super) master: SocketAddr,
+    pub(super) marathon: SocketAddr,
+    pub(super) cosmos: SocketAddr,
+}
+
+/// The gateway itself.
+pub(super) struct Gateway {
+    running: admin_router::Running,
+    url: String,
+    stop: CancellationToken,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Starts it; returns when it answers.
+    pub(super) async fn start(
+        plan: &Plan,
+        ports: Ports,
+        folder: &Path,
+        identity: &Identity,
+        behind: &Behind,
+    ) -> anyhow::Result<Self> {
+        let (listen, data_dir) = (plan.listen, folder.join("gateway"));
+        make_private(&data_dir)
+            .with_context(|| format!("cannot make {}", data_dir.display()))?;
+        let mut config = admin_router::Config::new(Role::Master, data_dir.clone());
+        config.plain = Some(SocketAddr::new(listen, ports.plain));
+        config.tls = Some(SocketAddr::new(listen, ports.tls));
+        config.names = names(listen);
+        // The other cores are for the tasks, all of which run on this machine.
+        config.workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+        config.service_account = Some(identity.account("dcos_adminrouter"));
+        config.authentication = plan.security != Mode::Disabled;
+        config.host_ip = Some(reachable(SocketAddr::new(listen, 0)).ip());
+        config.upstreams.iam = Some(Origin::http(reachable(identity.iam.address)));
+        config.upstreams.mesos = vec![Origin::http(reachable(behind.master))];
+        config.upstreams.marathon = vec![Origin::http(reachable(behind.marathon))];
+        config.upstreams.cosmos = Some(Origin::http(reachable(behind.cosmos)));
+        config.site.metadata = Some(metadata(&data_dir)?);
+        config.site.cluster_id = Some(folder.join(CLUSTER_ID));
+        config.access_log = Some(data_dir.join("access.jsonl"));
+        let stop = CancellationToken::new();
+        let running = admin_router::start(config, stop.clone()).await?;
+        let address = running.tls.context("the gateway has no port for TLS")?;
+        let host = reachable(address).ip();
+        let host = if host.is_loopback() { "localhost".to_owned() } else { host.to_string() };
+        Ok(Self { running, url: format!("https://{host}:{}", address.port()), stop })
+    }
+
+    /// Where browsers and programs go.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Resolves when it ends by itself, with why.
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.running.join).await {
+            Ok(Err(error)) => anyhow::Error::new(error).context("the gateway failed"),
+            _ => anyhow!("the gateway stopped unexpectedly"),
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if timeout(STOP, self.running.join).await.is_err() {
+            eprintln!("dais: the gateway did not end within {STOP:?}");
+        }
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{}", reachable(address))
+}
+
+/// What clients on this machine and others call it.
+fn names(listen: IpAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if !listen.is_loopback() {
+        if !listen.is_unspecified() {
+            names.push(listen.to_string());
+        }
+        names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+    }
+    names
+}
+
+const CLUSTER_ID: &str = "cluster-id";
+
+/// The cluster's id, made at its first start.
+fn cluster_id(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join(CLUSTER_ID);
+    match fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot read {}", path.display()));
+        }
+        _ => {}
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    write(&path, &format!("{id}\n"))?;
+    Ok(id)
+}
+
+/// The folder behind `/dcos-metadata/`.
+fn metadata(folder: &Path) -> anyhow::Result<PathBuf> {
+    let path = folder.join("metadata");
+    fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let version = serde_json::json!({
+        "version": DCOS_VERSION,
+        "dcos-image-commit": "",
+        "bootstrap-id": "",
+        "dcos-variant": "open",
+        "dais-version": env!("CARGO_PKG_VERSION"),
+    });
+    write(&path.join("dcos-version.json"), &format!("{version}\n"))?;
+    Ok(path)
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let draft = path.with_extension("draft");
+    let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_keeps_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = cluster_id(folder.path()).unwrap();
+        assert_eq!(cluster_id(folder.path()).unwrap(), id);
+        assert!(uuid::Uuid::parse_str(&id).is_ok());
+    }
+
+    #[test]
+    fn a_gateway_for_others_is_called_by_their_names() {
+        assert!(names([127, 0, 0, 1].into()).contains(&"localhost".to_owned()));
+        let names = names([192, 0, 2, 1].into());
+        assert!(names.contains(&"192.0.2.1".to_owned()), "{names:?}");
+    }
+}
