@@ -97,7 +97,7 @@ pub(crate) fn memory(setup: &Setup, proxies: &mut [Proxy], tls: bool) -> Result<
             values.push(f64::NAN);
             continue;
         };
-        let before = proxy.process.memory()?;
+        let before = proxy.memory()?;
         let mut connections = Vec::new();
         for _ in 0..MEMORY_CONNECTIONS {
             let mut connection = Connection::open(port, tls.then_some(&config))?;
@@ -105,7 +105,7 @@ pub(crate) fn memory(setup: &Setup, proxies: &mut [Proxy], tls: bool) -> Result<
             connections.push(connection);
         }
         std::thread::sleep(Duration::from_secs(2));
-        let grown = proxy.process.memory()? - before;
+        let grown = proxy.memory()? - before;
         values.push(grown / MEMORY_CONNECTIONS as f64);
     }
     let kind = if tls { "TLS" } else { "plain" };

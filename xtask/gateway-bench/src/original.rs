@@ -56,7 +56,7 @@ env AUTH_ERROR_PAGE_DIR_PATH={pages};
     let mut process = setup.nginx("original", Place::Proxy, &configuration)?;
     process.wait_for(&[plain, tls])?;
     let authorization = Some(format!("token={token}"));
-    Ok(Proxy::new("original", process, (Some(plain), Some(tls)), authorization, Vec::new()))
+    Ok(Proxy::new("original", vec![process], (Some(plain), Some(tls)), authorization, Vec::new()))
 }
 
 /// A key for verification, and a token as the original's identity service makes them.

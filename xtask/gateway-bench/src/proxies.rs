@@ -27,7 +27,7 @@ pub(crate) struct Setup {
 /// One of them, running.
 pub(crate) struct Proxy {
     name: &'static str,
-    pub(crate) process: Process,
+    processes: Vec<Process>,
     pub(crate) plain: Option<u16>,
     pub(crate) tls: Option<u16>,
     authorization: Option<String>,
@@ -40,12 +40,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn new(
         name: &'static str,
-        process: Process,
+        processes: Vec<Process>,
         (plain, tls): (Option<u16>, Option<u16>),
         authorization: Option<String>,
         others: Vec<Process>,
     ) -> Proxy {
-        Proxy { name, process, plain, tls, authorization, _others: others }
+        Proxy { name, processes, plain, tls, authorization, _others: others }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -53,7 +53,12 @@ impl Proxy {
     }
 
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        self.process.cpu_seconds()
+        self.processes.iter().map(Process::cpu_seconds).sum()
+    }
+
+    /// Memory of its own, in bytes.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        self.processes.iter().map(Process::memory).sum()
     }
 
     /// Where this proxy takes such a load; None if it does not.
@@ -148,7 +153,7 @@ impl Setup {
         );
         let mut process = self.nginx("nginx", Place::Proxy, &configuration)?;
         process.wait_for(&[plain, tls])?;
-        Ok(Proxy::new("nginx", process, (Some(plain), Some(tls)), None, Vec::new()))
+        Ok(Proxy::new("nginx", vec![process], (Some(plain), Some(tls)), None, Vec::new()))
     }
 
     fn start_haproxy(&self) -> Result<Proxy> {
@@ -171,7 +176,7 @@ impl Setup {
         command.arg("-db").arg("-f").arg(&path);
         let mut process = Process::start(&mut command, &self.folder.join("haproxy.log"))?;
         process.wait_for(&[plain, tls])?;
-        Ok(Proxy::new("haproxy", process, (Some(plain), Some(tls)), None, Vec::new()))
+        Ok(Proxy::new("haproxy", vec![process], (Some(plain), Some(tls)), None, Vec::new()))
     }
 
     fn start_caddy(&self) -> Result<Proxy> {
@@ -193,7 +198,7 @@ impl Setup {
         command.env("GOMAXPROCS", "1").env("HOME", &self.folder);
         let mut process = Process::start(&mut command, &self.folder.join("caddy.log"))?;
         process.wait_for(&[plain, tls])?;
-        Ok(Proxy::new("caddy", process, (Some(plain), Some(tls)), None, Vec::new()))
+        Ok(Proxy::new("caddy", vec![process], (Some(plain), Some(tls)), None, Vec::new()))
     }
 }
 

@@ -63,15 +63,19 @@ const TABLE: Table<Config> = Table {
             "Addresses, besides loopback, whose X-Forwarded-For is believed.",
             |config, text| {
                 let addresses = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-                config.service.trusted_proxies =
-                    addresses.map(parsed).collect::<Result<_, _>>()?;
+                config.service.trusted_proxies = addresses.map(parsed).collect::<Result<_, _>>()?;
                 Ok(())
             },
         ),
-        value("audit_file_size", "", "When the next audit file is begun. (64MB)", |config, text| {
-            config.service.audit_file_bytes = size(text)?;
-            Ok(())
-        }),
+        value(
+            "audit_file_size",
+            "",
+            "When the next audit file is begun. (64MB)",
+            |config, text| {
+                config.service.audit_file_bytes = size(text)?;
+                Ok(())
+            },
+        ),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),

@@ -1,6 +1,7 @@
 //! `dais run`: a component as a process of its own, with the original's flags.
 
 mod access;
+mod admin_router;
 mod agent;
 mod cosmos;
 mod flags;
@@ -25,6 +26,8 @@ components:
   marathon  keeps services running (port 8080)
   cosmos    installs packages (port 7070)
   iam       knows users and what they may do (port 8101)
+  admin-router
+            the gateway: one address with a login (ports 80 and 443)
 
 `dais run <component> --help` lists its flags.";
 
@@ -38,11 +41,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "marathon" if help => print!("{}", marathon::help()),
         "cosmos" if help => print!("{}", cosmos::help()),
         "iam" if help => print!("{}", iam::help()),
+        "admin-router" if help => print!("{}", admin_router::help()),
         "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
         "agent" => return on(Builder::new_multi_thread(), agent::run(flags.to_vec())),
         "marathon" => return on(Builder::new_multi_thread(), marathon::run(flags.to_vec())),
         "cosmos" => return on(Builder::new_multi_thread(), cosmos::run(flags.to_vec())),
         "iam" => return on(Builder::new_multi_thread(), iam::run(flags.to_vec())),
+        "admin-router" => {
+            return on(Builder::new_multi_thread(), admin_router::run(flags.to_vec()));
+        }
         "--help" | "-h" | "help" => println!("{USAGE}"),
         other => bail!("there is no component '{other}'\n\n{USAGE}"),
     }

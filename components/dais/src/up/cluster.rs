@@ -85,7 +85,7 @@ impl Cluster {
             cluster: Some("dais".to_owned()),
             work_dir: Some(master_dir),
             logging: plan.logging.clone(),
-            //G guard: guard.clone(),
+            guard: guard.clone(),
             ..MasterConfig::default()
         };
         let master = mesos_master::start(config, state, stop_master.clone()).await?;
@@ -94,8 +94,9 @@ impl Cluster {
         let mut agents = Vec::new();
         for (number, port) in ports.enumerate() {
             let public = number >= plan.agents;
-            let mut config = agent_config(plan, folder, number, public, port, master.address, memory)?;
-            //G             config.guard = guard.clone();
+            let mut config =
+                agent_config(plan, folder, number, public, port, master.address, memory)?;
+            config.guard = guard.clone();
             let agent = mesos_agent::start(config, stop_agents.child_token()).await?;
             agents.push(agent);
         }
@@ -134,7 +135,16 @@ impl Cluster {
             ca_file: identity.as_ref().map(|identity| identity.ca_file().to_owned()),
             pid: std::process::id(),
         };
-        Ok(Self { endpoints, master, agents, services, identity, gateway, stop_master, stop_agents })
+        Ok(Self {
+            endpoints,
+            master,
+            agents,
+            services,
+            identity,
+            gateway,
+            stop_master,
+            stop_agents,
+        })
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {

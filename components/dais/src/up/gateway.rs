@@ -156,8 +156,7 @@ impl Gateway {
         behind: &Behind,
     ) -> anyhow::Result<Self> {
         let (listen, data_dir) = (plan.listen, folder.join("gateway"));
-        make_private(&data_dir)
-            .with_context(|| format!("cannot make {}", data_dir.display()))?;
+        make_private(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
         let mut config = admin_router::Config::new(Role::Master, data_dir.clone());
         config.plain = Some(SocketAddr::new(listen, ports.plain));
         config.tls = Some(SocketAddr::new(listen, ports.tls));

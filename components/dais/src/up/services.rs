@@ -47,9 +47,8 @@ impl Services {
         mut identity: Option<&mut Identity>,
     ) -> anyhow::Result<Self> {
         let guard = identity.as_ref().map_or_else(Guard::disabled, |identity| identity.guard());
-        let mut tokens = |uid| {
-            identity.as_mut().map_or_else(TokenSource::none, |identity| identity.tokens(uid))
-        };
+        let mut tokens =
+            |uid| identity.as_mut().map_or_else(TokenSource::none, |identity| identity.tokens(uid));
         let (stop_marathon, stop_cosmos) = (CancellationToken::new(), CancellationToken::new());
         let mut config = marathon_config(plan.listen, marathon_port, master, &plan.logging)?;
         //G         config.guard = guard.clone();
