@@ -23,6 +23,8 @@ class Cluster:
 
     def session(self, token=None):
         session = requests.Session()
+        # An authority of the environment would be taken instead of the cluster's.
+        session.trust_env = False
         session.verify = self.ca_file
         if token:
             session.headers["Authorization"] = f"token={token}"
