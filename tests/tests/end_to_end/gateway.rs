@@ -46,6 +46,11 @@ fn run_script(name: &str, cluster: &mut Cluster) {
     assert!(status.success(), "{}", client.output());
     assert!(client.output().contains("all scenarios passed"));
     cluster.assert_alive();
+    // The components' own accounts may do what the components do.
+    let told = cluster.process().output();
+    for refused in ["401 Unauthorized", "403 Forbidden"] {
+        assert!(!told.contains(refused), "a component was refused:\n{told}");
+    }
 }
 
 #[test]
@@ -58,6 +63,19 @@ fn the_calls_of_the_command_line_go_through() {
 fn tokens_open_what_they_may_and_nothing_else() {
     let mut cluster = Cluster::with_services(&["--agents", "0", "--public-agents", "0"]);
     run_script("tokens", &mut cluster);
+}
+
+/// The same where nobody gets anywhere without a token, the components included.
+#[test]
+fn a_strict_cluster_works_as_well() {
+    let arguments = ["--agents", "1", "--public-agents", "0", "--security", "strict"];
+    // The harness asks the components themselves, as nobody; here that is refused.
+    let mut cluster = Cluster::with_services_unwatched(&arguments);
+    run_script("dcoscli", &mut cluster);
+    for (name, path) in [("mesos_master", "/state"), ("marathon", "/v2/apps")] {
+        let address = endpoint(&cluster, name).trim_start_matches("http://").to_owned();
+        assert_eq!(crate::support::http::get(&address, path).status, 401, "{name}");
+    }
 }
 
 #[test]

@@ -8,10 +8,7 @@ use super::{
 use crate::user::current_user;
 use anyhow::{Context, anyhow};
 use cluster_state::ClusterState;
-use http_kit::{
-    guard::{Guard, TokenSource},
-    logging::LevelControl,
-};
+use http_kit::{guard::Guard, logging::LevelControl};
 use marathon_model::settings::AcceptedRoles;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -47,12 +44,11 @@ impl Services {
         mut identity: Option<&mut Identity>,
     ) -> anyhow::Result<Self> {
         let guard = identity.as_ref().map_or_else(Guard::disabled, |identity| identity.guard());
-        let mut tokens =
-            |uid| identity.as_mut().map_or_else(TokenSource::none, |identity| identity.tokens(uid));
+        let mut tokens = |uid| identity.as_mut().map(|identity| identity.tokens(uid));
         let (stop_marathon, stop_cosmos) = (CancellationToken::new(), CancellationToken::new());
         let mut config = marathon_config(plan.listen, marathon_port, master, &plan.logging)?;
-        //G         config.guard = guard.clone();
-        //G         config.tokens = tokens("dcos_marathon");
+        config.guard = guard.clone();
+        config.tokens = tokens("dcos_marathon");
         let state = open(&folder.join("marathon"))?;
         let marathon = marathon::start(config, state, stop_marathon.clone()).await?;
         let folder = folder.join("cosmos");
@@ -60,8 +56,8 @@ impl Services {
         let mut config =
             cosmos::Config::new(url(marathon.address), url(master), folder.join("repositories"));
         (config.ip, config.port) = (plan.listen, cosmos_port);
-        //G         config.guard = guard;
-        //G         config.tokens = tokens("dcos_cosmos");
+        config.guard = guard;
+        config.tokens = tokens("dcos_cosmos");
         let cosmos = cosmos::start(config, state, stop_cosmos.clone()).await?;
         Ok(Self { marathon, cosmos, stop_marathon, stop_cosmos })
     }

@@ -139,10 +139,21 @@ impl Cluster {
 
     /// With Marathon and Cosmos.
     pub(crate) fn with_services(arguments: &[&str]) -> Cluster {
+        let mut cluster = Cluster::prepare(arguments);
+        cluster.start_again();
+        cluster
+    }
+
+    fn prepare(arguments: &[&str]) -> Cluster {
         let folder = tempfile::Builder::new().prefix("dais-test-").tempdir().expect("a folder");
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
-        let mut cluster = Cluster { folder, arguments, running: None, endpoints: Value::Null };
-        cluster.start_again();
+        Cluster { folder, arguments, running: None, endpoints: Value::Null }
+    }
+
+    /// One that is ready when it says so: the harness cannot ask its components.
+    pub(crate) fn with_services_unwatched(arguments: &[&str]) -> Cluster {
+        let mut cluster = Cluster::prepare(arguments);
+        cluster.launch();
         cluster
     }
 
@@ -152,6 +163,12 @@ impl Cluster {
 
     /// Starts on the same folder; the caller has ended what ran before.
     pub(crate) fn start_again(&mut self) {
+        self.launch();
+        self.wait_until_ready();
+    }
+
+    /// Starts, and waits for `endpoints.json`.
+    fn launch(&mut self) {
         let endpoints = self.data_dir().join("endpoints.json");
         let _ = std::fs::remove_file(&endpoints);
         let mut command = Command::new(binary());
@@ -163,7 +180,6 @@ impl Cluster {
             serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok()
         });
         self.running = Some(running);
-        self.wait_until_ready();
     }
 
     /// All agents have registered.
