@@ -139,7 +139,7 @@ fn by_dns(question: &snapshot::Question, upstream: Arc<proxy::Upstream>) -> Serv
     Service {
         path: question.asked.as_str().into(),
         depth: question.depth,
-        rid: name::rid(&question.path).into(),
+        rid: Arc::clone(&question.rid),
         upstream,
         scheme: proxy::Scheme::Http,
         base: "".into(),

@@ -51,7 +51,7 @@ pub(super) enum Web {
     /// It does not say: Mesos-DNS may know it by its name.
     Ask {
         dotted: Arc<str>,
-        path: Arc<str>,
+        rid: Arc<str>,
     },
     At(Arc<Service>),
 }
@@ -70,8 +70,8 @@ pub(super) enum LookUp {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) dotted: Arc<str>,
-    /// Under which the framework is known.
-    pub(super) path: Arc<str>,
+    /// What a user needs a permission for.
+    pub(super) rid: Arc<str>,
     /// Under which it was asked for.
     pub(super) asked: String,
     pub(super) depth: usize,
@@ -142,9 +142,9 @@ impl Snapshot {
             let asked = segments.get(..depth).unwrap_or_default();
             match self.named(&name::dotted(asked)) {
                 Ok(Some(Web::At(service))) => return LookUp::Found(as_asked(service, asked)),
-                Ok(Some(Web::Ask { dotted, path })) if has_dns => {
+                Ok(Some(Web::Ask { dotted, rid })) if has_dns => {
                     let asked = name::path(asked);
-                    return LookUp::Ask(Question { dotted, path, asked, depth });
+                    return LookUp::Ask(Question { dotted, rid, asked, depth });
                 }
                 Ok(_) => {}
                 Err(failure) => return LookUp::Failed(failure),

@@ -83,11 +83,14 @@ impl Frameworks {
         {
             before.retire();
         }
+        // Who may use it does not depend on whether it is asked for by its id.
+        let rid: Arc<str> = match name::path(&segments) {
+            nameless if nameless.is_empty() => name::rid(&fact.id).into(),
+            path => name::rid(&path).into(),
+        };
         let found = |segments: &[&str]| match (&pages, &upstream, fact.webui_url.as_deref()) {
-            (Some(pages), Some(upstream), _) => Web::At(service(segments, pages, upstream)),
-            (_, _, Some("")) => {
-                Web::Ask { dotted: Arc::clone(&dotted), path: name::path(segments).into() }
-            }
+            (Some(pages), Some(upstream), _) => Web::At(service(segments, &rid, pages, upstream)),
+            (_, _, Some("")) => Web::Ask { dotted: Arc::clone(&dotted), rid: Arc::clone(&rid) },
             _ => Web::Nowhere,
         };
         let (by_id, web) = (found(&[&fact.id]), found(&segments));
@@ -167,11 +170,15 @@ fn upstream(
     before.filter(is_same).map_or_else(make, Arc::clone)
 }
 
-fn service(segments: &[&str], pages: &Pages, upstream: &Arc<Upstream>) -> Arc<Service> {
-    let path = name::path(segments);
+fn service(
+    segments: &[&str],
+    rid: &Arc<str>,
+    pages: &Pages,
+    upstream: &Arc<Upstream>,
+) -> Arc<Service> {
     Arc::new(Service {
-        rid: name::rid(&path).into(),
-        path: path.into(),
+        path: name::path(segments).into(),
+        rid: Arc::clone(rid),
         depth: segments.len(),
         upstream: Arc::clone(upstream),
         scheme: pages.scheme,

@@ -288,6 +288,8 @@ fn frameworks_are_found_by_id_and_by_name() {
     }
     let LookUp::Found(service) = world.look_up("group/spark") else { panic!("not found") };
     assert_eq!((&*service.base, service.scheme), ("/ui", Scheme::Https));
+    let LookUp::Found(by_id) = world.look_up("f-2") else { panic!("not found") };
+    assert_eq!((&*by_id.path, &*by_id.rid), ("f-2", "dcos:adminrouter:service:group/spark"));
     // An app of that name comes before it, but never before Marathon itself.
     world.app(app("/silent", "silent"));
     world.app(app("/marathon", "marathon"));
