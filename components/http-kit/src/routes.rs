@@ -273,19 +273,27 @@ impl Routes {
         request: &mut Request,
         peer: SocketAddr,
     ) -> Result<(), Response> {
-        let Some((guard, table)) = &self.guarded else {
-            if let Some(principal) = self.password(endpoint, request)? {
-                request.extensions_mut().insert::<Principal>(principal);
+        let caller = match &self.guarded {
+            None => match self.password(endpoint, request)? {
+                Some(principal) => Caller::trusted(principal),
+                // Nobody has said who may: endpoints that ask for more than a password refuse.
+                None => Caller::nobody(),
+            },
+            Some((guard, _)) if guard.mode() == Mode::Disabled => {
+                let principal = self.password(endpoint, request)?;
+                principal.map_or_else(Caller::free, Caller::trusted)
             }
-            return Ok(());
+            Some((guard, table)) => {
+                let public = table.is_public(request.method(), &endpoint.name);
+                let caller = match public && endpoint.realm.is_none() {
+                    true => Caller::nobody(),
+                    false => self.caller(guard, endpoint, request, peer)?,
+                };
+                let judged = table.judge_door(request.method(), &endpoint.name, &caller);
+                judged.map_err(Refusal::response)?;
+                caller
+            }
         };
-        let public = table.is_public(request.method(), &endpoint.name);
-        let caller = if public && endpoint.realm.is_none() {
-            Caller::nobody()
-        } else {
-            self.caller(guard, endpoint, request, peer)?
-        };
-        table.judge_door(request.method(), &endpoint.name, &caller).map_err(Refusal::response)?;
         if let Some(principal) = caller.principal() {
             let principal = principal.clone();
             request.extensions_mut().insert::<Principal>(principal);
@@ -304,7 +312,7 @@ impl Routes {
         peer: SocketAddr,
     ) -> Result<Caller, Response> {
         let headers = request.headers();
-        let by_token = guard.mode() != Mode::Disabled && token(headers) != Token::None;
+        let by_token = token(headers) != Token::None;
         if !by_token && endpoint.realm.is_some_and(|realm| self.authentication.is_required(realm)) {
             let principal = self.password(endpoint, request)?;
             return Ok(principal.map_or_else(Caller::nobody, Caller::trusted));

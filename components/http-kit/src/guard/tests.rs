@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use identity::wire::{Change, Everything, Line, UserEntry};
 use identity::{Action, Claims, KeySet, Policy, SigningKey, Snapshot, User};
 use tokio::sync::mpsc;
@@ -94,18 +94,6 @@ fn refusals_say_how_to_go_on() {
     assert_eq!(refused.headers()["www-authenticate"], "acsjwt");
     assert_eq!(refused.headers()["cache-control"], "no-store");
     assert!(!Refusal::Forbidden.response().headers().contains_key("www-authenticate"));
-}
-
-#[test]
-fn an_endpoint_without_a_row_is_refused() {
-    const TABLE: Table = Table::new(&[Row::public(&["GET"], "/ping")]);
-    let guard = Guard::fixed(Mode::Permissive, Snapshot::default());
-    let decide = |path: &str| {
-        let here = HERE.parse().unwrap();
-        TABLE.decide(&guard, &Method::GET, path, &HeaderMap::new(), here).map(|_| ())
-    };
-    assert_eq!(decide("/ping"), Ok(()));
-    assert_eq!(decide("/secret"), Err(Refusal::Forbidden), "even on this machine");
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,7 +143,7 @@ impl Table {
             None if self.rows.iter().any(|row| row.path == path && !row.call.is_empty()) => {
                 caller.require_known()
             }
-            None => self.forgotten(path, "", caller),
+            None => self.forgotten(path, ""),
         }
     }
 
@@ -163,14 +163,11 @@ impl Table {
     ) -> Result<(), Refusal> {
         match self.row(method, path, call) {
             Some(row) => row.judge(caller, named),
-            None => self.forgotten(path, call, caller),
+            None => self.forgotten(path, call),
         }
     }
 
-    fn forgotten(&self, path: &str, call: &str, caller: &Caller) -> Result<(), Refusal> {
-        if caller.is_free() {
-            return Ok(());
-        }
+    fn forgotten(&self, path: &str, call: &str) -> Result<(), Refusal> {
         tracing::error!(component = self.component, path, call, "no row says who may");
         Err(Refusal::Forbidden)
     }
@@ -240,12 +237,14 @@ mod tests {
 
     #[test]
     fn without_a_row_nobody_passes() {
-        let nobody = Caller::nobody();
+        let (nobody, free) = (Caller::nobody(), Caller::free());
         for (method, path) in [(Method::POST, "/b"), (Method::GET, "/a/")] {
             assert!(TABLE.judge_door(&method, path, &nobody).is_err());
         }
         assert!(TABLE.judge_door(&Method::GET, "/a", &nobody).is_ok());
         assert!(TABLE.judge_call(&Method::POST, "/api", "WRITE", &nobody, "x").is_err());
-        assert!(TABLE.judge_call(&Method::POST, "/api", "WRITE", &Caller::free(), "x").is_ok());
+        assert!(TABLE.judge_call(&Method::POST, "/api", "WRITE", &free, "x").is_err());
+        assert!(TABLE.judge_door(&Method::POST, "/b", &free).is_err(), "even on this machine");
+        assert!(TABLE.judge_call(&Method::POST, "/api", "READ", &free, "x").is_ok());
     }
 }
