@@ -63,10 +63,6 @@ impl Buffers {
 // === impl Buffer ===
 
 impl Buffer {
-    pub(crate) fn from_slice(bytes: &[u8]) -> Buffer {
-        Buffer { data: bytes.to_vec(), start: 0, end: bytes.len() }
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         self.data.get(self.start..self.end).unwrap_or_default()
     }
@@ -85,11 +81,6 @@ impl Buffer {
 
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
-    }
-
-    /// Drops the bytes after the first `count`.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        self.end = self.end.min(self.start.saturating_add(count));
     }
 
     /// Takes the bytes from `from` to `to` out.
@@ -224,7 +215,7 @@ mod tests {
         assert_eq!(buffer.len(), 5004);
         assert_eq!(&buffer.bytes()[..4], b"ello");
         assert_eq!(&buffer.bytes()[4..], long);
-        buffer.truncate(2);
-        assert_eq!(buffer.bytes(), b"el");
+        buffer.remove(1, 5003);
+        assert_eq!(buffer.bytes(), b"e\x07");
     }
 }

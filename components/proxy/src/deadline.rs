@@ -96,10 +96,6 @@ impl Deadlines {
         self.watches.borrow().is_empty()
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.get()
-    }
-
     fn wake_all(&self) {
         self.watches.borrow().iter().for_each(|watch| watch.wake());
     }

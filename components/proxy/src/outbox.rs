@@ -93,8 +93,8 @@ impl Outbox {
         let head = self.head.get(self.head_at..).unwrap_or_default();
         let body = data.get(..self.body).unwrap_or_default();
         let tail = self.tail.get(self.tail_at..).unwrap_or_default();
-        let several = usize::from(!head.is_empty()) + usize::from(!body.is_empty()) > 1
-            || !tail.is_empty() && !(head.is_empty() && body.is_empty());
+        let parts = [head, body, tail].into_iter().filter(|part| !part.is_empty());
+        let several = parts.count() > 1;
         let io = Pin::new(io);
         let written = if several && io.is_write_vectored() {
             let slices = [IoSlice::new(head), IoSlice::new(body), IoSlice::new(tail)];
@@ -155,7 +155,7 @@ mod tests {
         }
 
         fn is_write_vectored(&self) -> bool {
-            self.0 % 2 == 0
+            self.0.is_multiple_of(2)
         }
 
         fn poll_flush(self: Pin<&mut Narrow>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -212,8 +212,10 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// One decoded byte, and whether it was encoded.
-fn next(raw: &[u8]) -> Result<Option<(u8, bool, &[u8])>, PathError> {
+/// One decoded byte, whether it was encoded, and what follows.
+type Decoded<'a> = (u8, bool, &'a [u8]);
+
+fn next(raw: &[u8]) -> Result<Option<Decoded<'_>>, PathError> {
     match raw {
         [] => Ok(None),
         [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {

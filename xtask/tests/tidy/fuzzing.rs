@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 32] = [
+const PARSERS: [(&str, &str); 35] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: events and answers of Marathon", "marathon_answers"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
@@ -27,6 +27,9 @@ const PARSERS: [(&str, &str); 32] = [
     ("marathon-model: groups and lists of apps", "marathon_group"),
     ("marathon-model: selectors, ids, moments", "marathon_texts"),
     ("proxy: heads over HTTP/2", "proxy_http2_head"),
+    ("proxy: heads of requests over HTTP/1.1", "proxy_request_head"),
+    ("proxy: heads of upstreams' answers", "proxy_response_head"),
+    ("proxy: bodies in chunks", "proxy_chunked_body"),
     ("iam: requests", "iam_request"),
     ("iam: what is stored", "iam_stored"),
     ("iam: certificate signing requests", "iam_certificate_request"),

@@ -10,10 +10,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use http::{Method, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::deadline::Watch;
 use crate::observe::Client;
+use crate::wire::response::Answer;
 use crate::worker::Context;
 
 use connection::{Connection, Next};
@@ -49,4 +51,12 @@ where
         }
     };
     Box::pin(connection.close(linger, &watch)).await;
+}
+
+/// An answer as it would be passed on to a client of HTTP/1.1.
+pub(crate) fn fuzz_pass(answer: &Answer, bytes: &[u8], method: &Method) -> Vec<u8> {
+    let shape = write::Shape::of(answer, method, Version::HTTP_11, false);
+    let mut out = Vec::new();
+    write::answer(&mut out, answer, bytes, shape);
+    out
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::Connection;
+use crate::Refusal;
 use crate::deadline::Watch;
 use crate::exchange::{Exchange, Failure, Piece};
 use crate::outbox::{Framing, Outbox};
@@ -18,23 +19,28 @@ pub(super) struct Relay {
     /// The last piece is in the outbox.
     last: bool,
     sent: u64,
+    /// Something was written.
+    started: bool,
     /// The deadline in force is the one for writing.
     blocked: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Relayed {
     Complete,
     ClientGone,
     /// The upstream did not send all: the client has to see that something is missing.
     Broken,
+    /// That came to light before anything was written: the client can be told.
+    Unsent(Refusal),
 }
 
 // === impl Relay ===
 
 impl Relay {
     pub(super) fn new(head: Vec<u8>, framing: Framing) -> Relay {
-        Relay { outbox: Outbox::new(head), framing, last: false, sent: 0, blocked: false }
+        let outbox = Outbox::new(head);
+        Relay { outbox, framing, last: false, sent: 0, started: false, blocked: false }
     }
 
     /// Bytes of the body that were written, or will be as soon as the connection takes them.
@@ -68,7 +74,12 @@ impl Relay {
                 match exchange.poll_piece(cx, connection, watch) {
                     Poll::Ready(Ok(piece)) => self.put(exchange, piece),
                     Poll::Ready(Err(Failure::Gone)) => return Poll::Ready(Relayed::ClientGone),
-                    Poll::Ready(Err(Failure::Refused(_))) => return Poll::Ready(Relayed::Broken),
+                    Poll::Ready(Err(Failure::Refused(refusal))) => {
+                        return Poll::Ready(match self.started {
+                            true => Relayed::Broken,
+                            false => Relayed::Unsent(refusal),
+                        });
+                    }
                     Poll::Pending => waits = true,
                 }
             }
@@ -82,6 +93,7 @@ impl Relay {
             }
             match self.outbox.poll_write(cx, &mut connection.io, exchange.data()) {
                 Poll::Ready(Ok(of_body)) => {
+                    self.started = true;
                     self.sent += of_body as u64;
                     exchange.consume(of_body);
                     if self.blocked {

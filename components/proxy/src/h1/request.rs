@@ -214,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
                 self.told.error = Some("the client left");
                 After::Abort
             }
+            Relayed::Unsent(refusal) => self.refuse(&refusal).await,
             Relayed::Broken => {
                 self.told.error = Some("the upstream broke off");
                 After::Abort

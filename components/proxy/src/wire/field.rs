@@ -125,13 +125,6 @@ impl Field {
         let start = self.value_at as usize;
         bytes.get(start..start + self.value_len as usize).unwrap_or_default()
     }
-
-    /// Moves with a text from which `count` bytes at the front were left out.
-    pub(crate) fn shifted(mut self, count: usize) -> Field {
-        self.name_at = self.name_at.wrapping_sub(count as u32);
-        self.value_at = self.value_at.wrapping_sub(count as u32);
-        self
-    }
 }
 
 /// What `Connection` headers say.
