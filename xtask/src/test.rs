@@ -71,6 +71,12 @@ fn e2e(tools: &Tools) -> Result<()> {
     let gateway = tools.gateway_python()?;
     tools.catalog_software()?;
     tools.gateway_software()?;
+    match tools.oidc_provider() {
+        Ok(provider) => run(test_command()
+            .args(["--package", "iam", "real_provider"])
+            .env("DAIS_OIDC_PROVIDER", provider))?,
+        Err(error) => eprintln!("xtask: logins at a provider of PyPI are NOT tested: {error:#}"),
+    }
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])

@@ -11,6 +11,8 @@ const REQUIREMENTS: &str = "tests/pymesos/requirements.txt";
 /// Those of the tests of the services, on any Python 3.
 const MARATHON_REQUIREMENTS: &str = "tests/marathon_python/requirements.txt";
 const GATEWAY_REQUIREMENTS: &str = "tests/gateway_clients/requirements.txt";
+/// A provider of logins that others wrote.
+const OIDC_REQUIREMENTS: &str = "tests/oidc_provider/requirements.txt";
 
 /// Finds tools, and installs them if allowed to.
 pub(crate) struct Tools {
@@ -109,6 +111,13 @@ impl Tools {
     pub(crate) fn gateway_python(&self) -> Result<PathBuf> {
         let modules = ["requests", "jwt", "cryptography", "selenium", "websocket"];
         self.python("gateway", &modules, GATEWAY_REQUIREMENTS)
+    }
+
+    /// The program `oidc-provider-mock`, unmodified.
+    pub(crate) fn oidc_provider(&self) -> Result<PathBuf> {
+        let modules = ["oidc_provider_mock"];
+        let python = self.python("oidc-provider-mock", &modules, OIDC_REQUIREMENTS)?;
+        Ok(python.with_file_name("oidc-provider-mock"))
     }
 
     /// Programs that talk to the gateway.

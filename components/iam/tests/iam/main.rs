@@ -12,6 +12,7 @@ mod harness;
 mod logins;
 mod permissions;
 mod policy;
+mod real_provider;
 mod sso;
 mod throttle;
 mod users;
