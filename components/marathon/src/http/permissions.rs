@@ -58,7 +58,8 @@ pub static TABLE: Table = Table {
         Row { methods: "PUT PATCH", ..Row::call("/v2/apps", CREATES, Each(CREATE)) },
         Row { methods: "PUT PATCH", ..Row::call("/v2/apps", UPDATES, Each(UPDATE)) },
         Row::new("GET", "/v2/apps/{id}", Each(READ)),
-        Row { methods: "PUT", ..Row::call("/v2/apps/{id}", CREATES, Each(CREATE)) },
+        // What PATCH does not find it does not make, but says so only to those who may make it.
+        Row { methods: "PUT PATCH", ..Row::call("/v2/apps/{id}", CREATES, Each(CREATE)) },
         Row { methods: "PUT PATCH", ..Row::call("/v2/apps/{id}", UPDATES, Each(UPDATE)) },
         Row::new("DELETE", "/v2/apps/{id}", Each(DELETE)),
         Row::new("GET", "/v2/apps/{group}/*", LISTED),
@@ -253,5 +254,103 @@ impl Visible {
     /// Whether this app or group may be shown.
     pub(crate) fn shows(&self, id: &PathId) -> bool {
         self.is_all() || self.0.allows(&filled(SERVICE, id.as_str()), Read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A route of each kind.
+    fn routes() -> Vec<Route> {
+        let id = || "/a".to_owned();
+        let all = vec![
+            Route::Start,
+            Route::Ping,
+            Route::Metrics,
+            Route::Prometheus,
+            Route::Logging,
+            Route::Config,
+            Route::Help,
+            Route::Info,
+            Route::Leader,
+            Route::Plugins,
+            Route::Events,
+            Route::Pods,
+            Route::Apps,
+            Route::App(id()),
+            Route::AppsBelow(id()),
+            Route::AppRestart(id()),
+            Route::AppTasks(id()),
+            Route::TasksBelow(id()),
+            Route::AppTask(id(), id()),
+            Route::AppVersions(id()),
+            Route::AppVersion(id(), id()),
+            Route::Group(id()),
+            Route::GroupApps(id()),
+            Route::GroupVersions(id()),
+            Route::GroupVersion(id(), id()),
+            Route::Tasks,
+            Route::TasksDelete,
+            Route::Queue,
+            Route::QueueDelay(id()),
+            Route::Deployments,
+            Route::Deployment(id()),
+        ];
+        let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
+        assert_eq!(kinds.len(), all.len());
+        all
+    }
+
+    #[test]
+    fn every_method_of_every_route_has_a_row_and_every_row_a_route() {
+        let routes = routes();
+        for route in &routes {
+            for method in route.methods() {
+                let method: Method = method.parse().unwrap();
+                let has = |call| TABLE.row(&method, route.pattern(), call).is_some();
+                // Which of the two is known only when it is looked at: both are needed.
+                let has = has("") || (has(UPDATES) && has(CREATES));
+                assert!(has, "{method} {} has no row: who may?", route.pattern());
+            }
+        }
+        let mut patterns: Vec<&str> = routes.iter().map(Route::pattern).collect();
+        for row in TABLE.rows {
+            let route = routes.iter().find(|route| route.pattern() == row.path);
+            let route = route.unwrap_or_else(|| panic!("{} is no route", row.path));
+            for method in row.methods.split(' ') {
+                assert!(route.methods().contains(&method), "{method} {}", row.path);
+            }
+        }
+        // Each pattern once: a route that is forgotten in the list above lacks one that the
+        // table has, and one that the table lacks fails the first loop.
+        patterns.sort_unstable();
+        patterns.dedup();
+        assert_eq!(patterns.len(), routes.len());
+        let rows: std::collections::HashSet<&str> = TABLE.rows.iter().map(|row| row.path).collect();
+        assert_eq!(rows.len(), routes.len());
+    }
+
+    #[test]
+    fn what_is_judged_is_what_is_understood() {
+        let named = |route: Route| route.named().unwrap().to_string();
+        assert_eq!(named(Route::App("/dev/../prod/x".into())), "/prod/x");
+        assert_eq!(named(Route::App("/dev/./x".into())), "/dev/x");
+        // What is no id is judged as everything.
+        assert_eq!(named(Route::App("/dev/a b".into())), "/");
+        assert_eq!(named(Route::Group("/".into())), "/");
+    }
+
+    #[test]
+    fn all_that_a_groups_body_names_is_found() {
+        let json = r#"{"apps": [{"id": "a", "cmd": "x"}, {"id": "/prod/b", "cmd": "x"}],
+            "groups": [{"id": "in", "apps": [{"id": "../../c", "cmd": "x"}],
+                        "groups": [{"id": "/other"}]}]}"#;
+        let update = GroupUpdate::parse_bytes(json.as_bytes()).unwrap();
+        let mut found = Vec::new();
+        names(&update, &PathId::parse("/dev").unwrap(), &mut found);
+        let mut found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["/c", "/dev/a", "/dev/in", "/other", "/prod/b"]);
     }
 }
