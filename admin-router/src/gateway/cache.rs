@@ -89,7 +89,11 @@ impl Gateway {
             Some(_) => "EXPIRED",
             None => "MISS",
         };
-        let Some(answer) = inner.fetch(&ask, &caller, &leader, &onward).await else {
+        let fetched = inner.fetch(&ask, &caller, &leader, &onward).await;
+        let Some(answer) = fetched else {
+            drop(held);
+            drop(slot);
+            inner.cache.trim();
             return inner.unavailable(&ask, "the leading master");
         };
         if answer.status == StatusCode::OK {
@@ -97,6 +101,7 @@ impl Gateway {
             *held = Some((Instant::now(), answer.clone()));
         }
         drop(held);
+        drop(slot);
         inner.cache.trim();
         respond(inner.kept_answer(&ask, &answer, &caller, status), ask.id)
     }
@@ -132,8 +137,8 @@ impl Inner {
         if let Some(accept) = ask.head.header("accept") {
             request = request.header(http::header::ACCEPT, accept);
         }
-        let forwarded = ask.peer.address.ip().to_string();
-        let request = request.header("x-forwarded-for", forwarded).body(Full::default()).ok()?;
+        let request = request.header("x-forwarded-for", self.forwarded_for(ask));
+        let request = request.body(Full::default()).ok()?;
         let (head, body) = self.client.fetch(request).await.ok()?.into_parts();
         let kind = head.headers.get(CONTENT_TYPE).cloned();
         Some(Answer { status: head.status, kind, body })
@@ -162,24 +167,30 @@ impl Inner {
 impl Cache {
     fn slot(&self, key: Key) -> Arc<Slot> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Clients that leave before the answer leave their places behind.
+        if kept.len() >= 2 * MOST {
+            trim(&mut kept);
+        }
         Arc::clone(kept.entry(key).or_default())
     }
 
-    /// Lets go what is old, and the oldest of what is too much. What is being fetched right now
-    /// ends for those who wait for it.
     fn trim(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() < FRESH);
-        kept.retain(|_, slot| Arc::strong_count(slot) > 1 || fresh(slot.noted().0));
-        let mut sizes: Vec<_> =
-            kept.iter().map(|(key, slot)| (slot.noted(), key.clone())).collect();
-        sizes.sort_by_key(|((since, _), _)| std::cmp::Reverse(*since));
-        let mut bytes = 0;
-        for (index, ((_, size), key)) in sizes.into_iter().enumerate() {
-            bytes += size;
-            if index >= MOST || bytes > MOST_BYTES {
-                kept.remove(&key);
-            }
+        trim(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Lets go what is old, and the oldest of what is too much. What is being fetched right now ends
+/// for those who wait for it.
+fn trim(kept: &mut FxHashMap<Key, Arc<Slot>>) {
+    let fresh = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() < FRESH);
+    kept.retain(|_, slot| Arc::strong_count(slot) > 1 || fresh(slot.noted().0));
+    let mut sizes: Vec<_> = kept.iter().map(|(key, slot)| (slot.noted(), key.clone())).collect();
+    sizes.sort_by_key(|((since, _), _)| std::cmp::Reverse(*since));
+    let mut bytes = 0;
+    for (index, ((_, size), key)) in sizes.into_iter().enumerate() {
+        bytes += size;
+        if index >= MOST || bytes > MOST_BYTES {
+            kept.remove(&key);
         }
     }
 }
@@ -220,6 +231,15 @@ mod tests {
         let kept = cache.kept.lock().unwrap();
         assert_eq!(kept.len(), 2);
         assert!(kept.contains_key(&key("large 3")), "the newest stays");
+    }
+
+    #[test]
+    fn places_that_nobody_came_back_to_are_bounded() {
+        let cache = Cache::default();
+        for index in 0..10 * MOST {
+            cache.slot(key(&index.to_string()));
+        }
+        assert!(cache.kept.lock().unwrap().len() <= 2 * MOST);
     }
 
     #[test]

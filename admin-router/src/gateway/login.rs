@@ -155,7 +155,7 @@ impl Inner {
         let scheme = if ask.peer.scheme == Scheme::Https { "https" } else { "http" };
         let mut request = Request::post(format!("{iam}/acs/api/v1/auth/login"))
             .header(CONTENT_TYPE, "application/json")
-            .header("x-forwarded-for", ask.peer.address.ip().to_string())
+            .header("x-forwarded-for", self.forwarded_for(ask))
             .header("x-real-ip", ask.peer.address.ip().to_string())
             .header("x-forwarded-proto", scheme);
         for name in [USER_AGENT, HOST] {

@@ -107,7 +107,7 @@ impl Gateway {
             iam: upstreams.iam.as_ref().map(ToString::to_string),
             redirector: config.redirector.clone(),
             credential: config.exhibitor_credentials.as_ref().and_then(basic),
-            names: config.names.clone(),
+            names: config.names.iter().map(|name| secure::in_url(name)).collect(),
             trusted_proxies: config.trusted_proxies.clone(),
             redirects: config.tls.is_some(),
             tls_port: OnceLock::new(),

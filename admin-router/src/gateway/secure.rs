@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use proxy::{Peer, RequestHead, Response, Scheme};
 
-use super::{Inner, path_and_query};
+use super::{Ask, Inner, path_and_query};
 use crate::routes::{Found, Own, Route, To};
 
 /// Whether a route is served without TLS too: what has to be there before anybody can trust the
@@ -22,8 +22,22 @@ impl Inner {
         if peer.scheme == Scheme::Https || !self.redirects {
             return false;
         }
-        let trusted = self.trusted_proxies.iter().any(|net| net.contains(peer.address.ip()));
-        !(trusted && head.header("x-forwarded-proto") == Some(b"https"))
+        !(self.is_trusted(peer) && head.header("x-forwarded-proto") == Some(b"https"))
+    }
+
+    /// Whether what the peer says about its own clients is believed.
+    fn is_trusted(&self, peer: &Peer) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer.address.ip()))
+    }
+
+    /// For whom the gateway asks something itself, as the engine says it of what it forwards.
+    pub(super) fn forwarded_for(&self, ask: &Ask) -> String {
+        let peer = ask.peer.address.ip().to_canonical();
+        let told = ask.head.header("x-forwarded-for").filter(|_| self.is_trusted(&ask.peer));
+        match told.and_then(|told| std::str::from_utf8(told).ok()) {
+            Some(told) => format!("{told}, {peer}"),
+            None => peer.to_string(),
+        }
     }
 
     /// To the same address with TLS.
@@ -44,13 +58,7 @@ impl Inner {
     /// The name that the client used, if it is one of ours; else our first, or the address that
     /// was connected to.
     fn own_name(&self, head: &RequestHead, peer: &Peer) -> String {
-        let local = match peer.local.ip() {
-            std::net::IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-                Some(ip) => ip.to_string(),
-                None => format!("[{ip}]"),
-            },
-            ip => ip.to_string(),
-        };
+        let local = in_url(&peer.local.ip().to_canonical().to_string());
         let mut hosts = head.all("host");
         let asked = match (hosts.next(), hosts.next()) {
             (Some(host), None) => std::str::from_utf8(host).map(without_port).unwrap_or_default(),
@@ -65,6 +73,14 @@ impl Inner {
     }
 }
 
+/// A name or an address as it stands in a URL.
+pub(super) fn in_url(name: &str) -> String {
+    match name.parse::<std::net::Ipv6Addr>() {
+        Ok(ip) => format!("[{ip}]"),
+        Err(_) => name.to_owned(),
+    }
+}
+
 /// `host` of `host:port`; brackets stay.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
@@ -76,6 +92,13 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_stand_in_brackets() {
+        assert_eq!(in_url("::1"), "[::1]");
+        assert_eq!(in_url("127.0.0.1"), "127.0.0.1");
+        assert_eq!(in_url("gate"), "gate");
+    }
 
     #[test]
     fn a_port_is_no_part_of_a_name() {
