@@ -45,3 +45,38 @@ fn events(pieces: &[&[u8]]) -> Option<Vec<sse::Event>> {
     }
     Some(events)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SEEDS: [&[u8]; 4] = [
+        include_bytes!("../../../fuzz/seeds/marathon_answers/apps"),
+        include_bytes!("../../../fuzz/seeds/marathon_answers/events"),
+        b"prod_web.instance-00000000-0000-0000-0000-000000000007._app.1",
+        b"\x08\x02\x22\x08\x0a\x06\x0a\x01a\x12\x01b",
+    ];
+
+    proptest! {
+        #[test]
+        fn changed_bytes_are_survived(
+            seed in 0..SEEDS.len(),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..6),
+            long in 0..3usize,
+        ) {
+            let mut data = SEEDS[seed].to_vec();
+            for (at, byte) in changes {
+                let at = at.index(data.len() + 1);
+                match byte % 4 {
+                    0 => data.truncate(at),
+                    1 => data.insert(at, byte),
+                    _ => data.iter_mut().skip(at).take(1).for_each(|one| *one = byte),
+                }
+            }
+            let data = data.repeat(1 + long * 9);
+            mesos_events(&data);
+            marathon_answers(&data);
+        }
+    }
+}

@@ -42,6 +42,7 @@ impl Decoder {
     /// The next whole event, or none until more was pushed.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, TooLong> {
         while let Some(at) = self.line_end() {
+            self.check(at)?;
             let mut line = self.buffer.split_to(at);
             self.buffer.advance(1);
             self.searched = 0;
@@ -131,6 +132,11 @@ mod tests {
     fn nothing_grows_without_end() {
         let long = [b'x'; 65];
         assert!(events(&[&long]).is_err());
+        // Where it is cut makes no difference, nor that nobody needs the line.
+        let comment = format!(":{}\n\n", "x".repeat(70));
+        assert!(events(&[comment.as_bytes()]).is_err());
+        let (left, right) = comment.as_bytes().split_at(66);
+        assert!(events(&[left, right]).is_err());
         assert!(events(&[b"data: ", &long[..30], b"\ndata: ", &long[..40], b"\n"]).is_err());
     }
 

@@ -23,7 +23,7 @@ use super::facts::{Input, MesosInput};
 use decode::Told;
 
 /// The state of a large cluster is one record.
-const LARGEST_RECORD: usize = 1 << 30;
+const LARGEST_RECORD: usize = 1 << 29;
 /// A record of this size is decoded where nobody waits for this thread.
 const LARGE_RECORD: usize = 1 << 18;
 /// Until the master says how often something comes.
