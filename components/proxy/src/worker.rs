@@ -12,6 +12,7 @@ use crate::buffer::Buffers;
 use crate::config::ServerConfig;
 use crate::deadline::Deadlines;
 use crate::exchange::{Connections, Pools};
+use crate::h2::Tasks;
 use crate::observe::Observer;
 use crate::tls::Handshakes;
 
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) buffers: Buffers,
     pub(crate) pools: Pools,
     pub(crate) h2c: Connections,
+    pub(crate) streams: Tasks,
     pub(crate) handshakes: Handshakes,
     date: RefCell<(u64, [u8; 29])>,
     ids: Ids,
@@ -62,6 +64,7 @@ impl Context {
             buffers: Buffers::default(),
             pools: Pools::new(&config),
             h2c: Connections::default(),
+            streams: Tasks::default(),
             handshakes: Handshakes::new(HANDSHAKES),
             config,
             date: RefCell::new((0, [b' '; 29])),

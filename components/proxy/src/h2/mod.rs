@@ -14,6 +14,7 @@ mod body;
 mod request;
 mod respond;
 mod stream;
+mod tasks;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -34,6 +35,8 @@ use crate::worker::Context;
 use abuse::Resets;
 pub(crate) use batch::Batch;
 pub(crate) use request::{fuzz, trailer_lines, trailer_map};
+use tasks::Job;
+pub(crate) use tasks::Tasks;
 
 /// Requests at once on one connection.
 const STREAMS: u32 = 128;
@@ -126,10 +129,8 @@ async fn run<S>(
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let active = Active::new(shared);
-                    let context = Rc::clone(context);
                     let watch = shared.watch.another();
-                    let served = stream::serve(context, active, watch, request, respond);
-                    tokio::task::spawn_local(served);
+                    Tasks::serve(context, Job { active, watch, request, respond });
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%error, "an HTTP/2 connection broke");

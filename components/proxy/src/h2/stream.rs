@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
-use http::{Method, Request, StatusCode};
+use h2::Reason;
+use http::{Method, StatusCode};
 
+use super::Shared;
 use super::body::Stream;
 use super::request::{self, Incoming};
 use super::respond::{self, Gone, Outlet};
-use super::{Active, Shared};
+use super::tasks::Job;
 use crate::deadline::Watch;
 use crate::exchange::{self, Exchange, Failure, Outgoing, Piece, Source};
 use crate::observe::{Client, Record};
@@ -56,13 +56,8 @@ enum End {
 
 /// Serves one stream. Ends early when the client resets it: what was asked of an upstream is
 /// dropped with this.
-pub(super) async fn serve(
-    context: Rc<worker::Context>,
-    active: Active,
-    watch: Watch,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-) {
+pub(super) async fn serve(context: &Rc<worker::Context>, job: Job) {
+    let Job { active, watch, request, respond } = job;
     let started = Instant::now();
     poll_fn(|cx| {
         watch.attach(cx.waker());
@@ -76,7 +71,7 @@ pub(super) async fn serve(
     let (parts, incoming) = request.into_parts();
     let stream = Stream::new(incoming, respond);
     let mut serving = Serving {
-        context: &context,
+        context,
         client: &shared.client,
         watch: &watch,
         stream,
