@@ -135,14 +135,17 @@ fn curl_logs_in_and_follows() {
         format!("password={password}"),
         "redirect=/service/marathon/v2/info".to_owned(),
     ];
-    let mut arguments = vec!["--location", "--cookie-jar", jar];
+    // As a browser says it of the page with the form.
+    let origin = format!("Origin: {gateway}");
+    let mut arguments = vec!["--location", "--cookie-jar", jar, "--header", &origin];
     for field in &form {
         arguments.extend(["--data-urlencode", field]);
     }
     let login = format!("{gateway}/login");
     arguments.push(&login);
-    let info: Value = serde_json::from_str(&curl(&cluster, &arguments)).expect("JSON");
-    assert_eq!(info["name"], "marathon");
+    let answer = curl(&cluster, &arguments);
+    let info: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}"));
+    assert_eq!(info["name"], "marathon", "{answer}");
 
     for version in ["--http1.1", "--http2"] {
         let answer = curl(
@@ -160,6 +163,8 @@ fn curl_logs_in_and_follows() {
     }
     for target in ["//evil.example/", "https://evil.example/", "/\\evil.example", "evil"] {
         let mut arguments = vec![
+            "--header",
+            &origin,
             "--data-urlencode",
             form[0].as_str(),
             "--data-urlencode",
