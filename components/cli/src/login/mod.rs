@@ -160,8 +160,9 @@ impl Flow<'_> {
         if let Some(uid) = &self.given.username {
             return Ok(uid.clone());
         }
-        self.prompted = true;
         let answer = self.io.ask("Username: ")?;
+        // Whose input has ended will not correct a mistake.
+        self.prompted = answer.is_some();
         answer.filter(|uid| !uid.is_empty()).context("a username is needed; --username gives it")
     }
 
@@ -170,8 +171,8 @@ impl Flow<'_> {
         let password = match &self.given.password {
             Some(password) => password.clone(),
             None => {
-                self.prompted = true;
                 let answer = self.io.secret("Password: ")?;
+                self.prompted = answer.is_some();
                 Secret::new(answer.context("a password is needed; --password-file gives it")?)
             }
         };
@@ -213,10 +214,10 @@ impl Flow<'_> {
         let token = match page {
             Some(page) => page.token().await?,
             None => {
-                self.prompted = true;
                 let question = "Enter token from the browser (it will NOT be visible): ";
-                let token = self.io.secret(question)?.context("a token is needed")?;
-                token.trim().to_owned()
+                let token = self.io.secret(question)?;
+                self.prompted = token.is_some();
+                token.context("a token is needed")?.trim().to_owned()
             }
         };
         if how == How::BrowserIdToken {

@@ -83,7 +83,7 @@ fn a_user_is_shown_with_what_they_may_do() {
     assert_eq!(security(&cluster, "user list -q").ok(), "ada\n");
     let out = security(&cluster, "user list").ok();
     assert!(out.contains("  ada  Ada          internal"), "{out}");
-    let expected = "uid: ada\ndescription: Ada\nprovider: internal \nactive: yes\ngroups: dev\n\
+    let expected = "uid: ada\ndescription: Ada\nprovider: internal\nactive: yes\ngroups: dev\n\
         may: read, update on a:b\nmay: full on c (as a member of dev)\n";
     assert_eq!(security(&cluster, "user show ada").ok(), expected);
     let shown = security(&cluster, "user show ada --json").json();

@@ -116,11 +116,12 @@ pub(super) async fn show_user(context: &mut Context, iam: &Iam, show: &Show) -> 
     let gids: Vec<&str> = groups.iter().map(|group| text(group, "/group/gid")).collect();
     let disabled = user.get("active").is_some() && !flag(&user, "/active");
     let kind = if flag(&user, "/is_service") { "service account" } else { "" };
+    let provider = [text(&user, "/provider_type"), text(&user, "/provider_id")].join(" ");
     let fields = [
         ("uid", text(&user, "/uid").to_owned()),
         ("description", text(&user, "/description").to_owned()),
         ("kind", kind.to_owned()),
-        ("provider", [text(&user, "/provider_type"), text(&user, "/provider_id")].join(" ")),
+        ("provider", provider.trim_end().to_owned()),
         ("active", if disabled { "no" } else { "yes" }.to_owned()),
         ("groups", gids.join(", ")),
         ("public key", text(&user, "/public_key").trim_end().to_owned()),
