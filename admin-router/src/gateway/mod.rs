@@ -169,7 +169,7 @@ impl Gateway {
         }
         let caller = match self.0.admit(&ask) {
             Ok(caller) => caller,
-            Err(denial) => return self.0.deny(&ask, denial),
+            Err((denial, caller)) => return self.0.deny(&ask, &caller, denial),
         };
         match ask.route.to {
             To::Server(server) => self.0.to_server(&ask, &caller, server),
@@ -231,29 +231,30 @@ impl Policy for Gateway {
 impl Inner {
     /// Whether the route is for the caller, as far as the path alone says it; services are
     /// judged once they are known.
-    fn admit(&self, ask: &Ask) -> Result<Caller, Denial> {
+    fn admit(&self, ask: &Ask) -> Result<Caller, (Denial, Caller)> {
         match ask.route.access {
             Access::Public => return Ok(Caller::nobody()),
             Access::LocalOr(_) if is_local(&ask.head, &ask.peer) => return Ok(Caller::nobody()),
             _ => {}
         }
-        let caller = self.gate.identify(&ask.head, &ask.peer)?;
+        let unknown = |denial| (denial, Caller::nobody());
+        let caller = self.gate.identify(&ask.head, &ask.peer).map_err(unknown)?;
         let rid = match ask.route.access {
             Access::Public | Access::Token | Access::Service => None,
             Access::SelfOr(_) if is_own(&ask.path, &caller) => None,
             Access::Rid(rid) | Access::LocalOr(rid) | Access::SelfOr(rid) => Some(rid),
             Access::System => Some(nodes::rid(&ask.path)),
         };
-        if let Some(rid) = rid {
-            self.gate.permit(&caller, rid)?;
+        match rid.map_or(Ok(()), |rid| self.gate.permit(&caller, rid)) {
+            Ok(()) => Ok(caller),
+            Err(denial) => Err((denial, caller)),
         }
-        Ok(caller)
     }
 
     /// The answer to who may not.
-    pub(crate) fn deny(&self, ask: &Ask, denial: Denial) -> Decision {
+    pub(crate) fn deny(&self, ask: &Ask, caller: &Caller, denial: Denial) -> Decision {
         let (head, peer) = (&*ask.head, &ask.peer);
-        let response = match denial {
+        let mut response = match denial {
             Denial::Unauthenticated if self.role == Role::Master && is_navigation(head) => {
                 let location = target::login(&path_and_query(head));
                 self.pages.redirect(head, peer, StatusCode::FOUND, &location)
@@ -270,6 +271,7 @@ impl Inner {
                 self.pages.error(Some(head), peer, StatusCode::SERVICE_UNAVAILABLE, &own(text))
             }
         };
+        response.user = caller.user();
         respond(response, ask.id)
     }
 

@@ -72,15 +72,15 @@ impl Inner {
             Resolution::Later(pending) => return Err(pending),
             Resolution::Found(service) => match self.gate.permit(caller, &service.rid) {
                 Ok(()) => self.to_found(ask, caller, service),
-                Err(denial) => self.deny(ask, denial),
+                Err(denial) => self.deny(ask, caller, denial),
             },
             Resolution::Missing => match self.may_ask(ask, caller) {
                 Ok(()) => self.original(ask, StatusCode::NOT_FOUND, "service not found."),
-                Err(denial) => self.deny(ask, denial),
+                Err(denial) => self.deny(ask, caller, denial),
             },
             Resolution::Failed(failure) => match self.may_ask(ask, caller) {
                 Ok(()) => self.failed(ask, failure),
-                Err(denial) => self.deny(ask, denial),
+                Err(denial) => self.deny(ask, caller, denial),
             },
         })
     }

@@ -95,6 +95,18 @@ fn a_permission_is_for_its_route_alone() {
 }
 
 #[test]
+fn the_log_says_who_was_refused() {
+    let bench = Bench::default();
+    let header = format!("token={}", token("nobody"));
+    for path in ["/mesos/", "/service/marathon/", "/service/none/"] {
+        let response = bench.decide(Method::GET, path, &[("authorization", &header)]);
+        let response = response.err().unwrap();
+        assert_eq!((response.status.as_u16(), response.user.as_deref()), (403, Some("nobody")));
+        assert_eq!(bench.decide(Method::GET, path, &[]).err().unwrap().user, None);
+    }
+}
+
+#[test]
 fn users_get_through_to_what_is_about_themselves() {
     let bench = Bench::default();
     for (path, status) in [
