@@ -21,7 +21,7 @@ use super::outgoing::Outgoing;
 use super::{Failure, Filled, Length, Piece, Source};
 use crate::config::HeadLimits;
 use crate::deadline::Watch;
-use crate::h2::{trailer_lines, trailer_map};
+use crate::h2::{Batch, trailer_lines, trailer_map};
 use crate::metrics::UpstreamMetrics;
 use crate::wire::MOST_HEADERS;
 use crate::wire::field::Kind;
@@ -561,7 +561,7 @@ impl Entry {
         self: &Rc<Entry>,
         context: &Rc<worker::Context>,
     ) -> std::io::Result<Rc<Connection>> {
-        let io = connect::open(&self.upstream).await?;
+        let io = Batch::new(context, connect::open(&self.upstream).await?);
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -569,7 +569,7 @@ impl Entry {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEAD);
-        let greeted = builder.handshake::<_, Bytes>(io).await;
+        let greeted = builder.handshake::<_, Bytes>(io.clone()).await;
         let (requests, driver) = greeted.map_err(std::io::Error::other)?;
         let watch = context.deadlines.watch();
         let keep_alive = context.config.timeouts.upstream_keep_alive;
@@ -584,7 +584,7 @@ impl Entry {
         });
         self.metrics.connects.add(1);
         let metrics = Arc::clone(&self.metrics);
-        tokio::task::spawn_local(drive(driver, Rc::clone(&connection), metrics));
+        tokio::task::spawn_local(drive(driver, io, Rc::clone(&connection), metrics));
         self.open.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }
@@ -619,7 +619,8 @@ impl Drop for Active {
 /// Reads and writes for all streams of a connection, until it breaks, was idle for long, or the
 /// server stops.
 async fn drive(
-    driver: h2::client::Connection<Io, Bytes>,
+    driver: h2::client::Connection<Batch<Io>, Bytes>,
+    io: Batch<Io>,
     connection: Rc<Connection>,
     metrics: Arc<UpstreamMetrics>,
 ) {
@@ -627,7 +628,9 @@ async fn drive(
     let mut driver = pin!(driver);
     poll_fn(|cx| {
         connection.watch.attach(cx.waker());
-        if driver.as_mut().poll(cx).is_ready() {
+        let over = driver.as_mut().poll(cx).is_ready();
+        let broken = matches!(io.poll_drain(cx), Poll::Ready(Err(_)));
+        if over || broken {
             return Poll::Ready(());
         }
         let idle = connection.active.get() == 0;
