@@ -271,31 +271,35 @@ fn begin(context: &Rc<Context>, stream: TcpStream, seat: Seat) {
     tokio::task::spawn_local(connection(Rc::clone(context), stream, peer, watch, seat));
 }
 
-async fn connection(
+/// No `async fn`: those keep their arguments twice, and idle connections are many.
+fn connection(
     context: Rc<Context>,
     stream: TcpStream,
     peer: Peer,
     watch: Watch,
-    _seat: Seat,
-) {
+    seat: Seat,
+) -> impl Future<Output = ()> {
     let metrics = Arc::clone(&context.observer.metrics);
     metrics.connections.add(1);
     metrics.connections_open.add(1);
-    match context.config.tls.as_ref().filter(|_| peer.scheme == Scheme::Https) {
-        Some((_, certificates)) => {
-            let certificates = Arc::clone(certificates);
-            // Plain connections are many: they do not hold what TLS needs.
-            Box::pin(secure(context, stream, peer, watch, &certificates)).await;
-        }
-        None => {
-            let client = Client::new(peer, None, &context.config);
-            match context.config.plain_http2 && begins_http2(&context, &stream).await {
-                true => Box::pin(h2::serve(context, stream, client, watch)).await,
-                false => h1::serve(context, stream, client, watch).await,
+    async move {
+        match context.config.tls.as_ref().filter(|_| peer.scheme == Scheme::Https) {
+            Some((_, certificates)) => {
+                let certificates = Arc::clone(certificates);
+                // Plain connections are many: they do not hold what TLS needs.
+                Box::pin(secure(context, stream, peer, watch, &certificates)).await;
+            }
+            None => {
+                let client = Client::new(peer, None, &context.config);
+                match context.config.plain_http2 && begins_http2(&context, &stream).await {
+                    true => Box::pin(h2::serve(context, stream, client, watch)).await,
+                    false => h1::serve(context, stream, client, watch).await,
+                }
             }
         }
+        metrics.connections_open.sub(1);
+        drop(seat);
     }
-    metrics.connections_open.sub(1);
 }
 
 /// Whether a client begins with the words that no other protocol has.

@@ -39,7 +39,7 @@ pub(super) struct Connection<S> {
 
 /// What a connection brings next.
 pub(super) enum Next {
-    Request(Box<Parsed>),
+    Request(Parsed),
     Refused(Refusal),
     /// The client left, or was idle for too long, or the server stops.
     End,
@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_next(&mut self, cx: &mut Context<'_>, watch: &Watch, seen: &mut usize) -> Poll<Next> {
         loop {
             match self.parse(seen) {
-                Ok(Some(parsed)) => return Poll::Ready(Next::Request(Box::new(parsed))),
+                Ok(Some(parsed)) => return Poll::Ready(Next::Request(parsed)),
                 Ok(None) => {}
                 Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
             }

@@ -22,35 +22,44 @@ use connection::{Connection, Next};
 use request::After;
 
 /// Serves one connection until it ends. TLS ends before this: `io` carries what it protects.
-pub(crate) async fn serve<S>(context: Rc<Context>, io: S, client: Client, watch: Watch)
+///
+/// No `async fn`: those keep their arguments twice, and idle connections are many.
+pub(crate) fn serve<S>(
+    context: Rc<Context>,
+    io: S,
+    client: Client,
+    watch: Watch,
+) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    poll_fn(|cx| {
-        watch.attach(cx.waker());
-        Poll::Ready(())
-    })
-    .await;
     let mut connection = Connection::new(context, io);
-    let linger = loop {
-        let after = match connection.next(&watch).await {
-            // What a request needs is only there as long as it lasts: idle connections are small.
-            Next::Request(parsed) => {
-                Box::pin(request::serve(&mut connection, *parsed, &client, &watch)).await
+    async move {
+        poll_fn(|cx| {
+            watch.attach(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let linger = loop {
+            let after = match connection.next(&watch).await {
+                // What a request needs is only there as long as it lasts: idle connections are small.
+                Next::Request(parsed) => {
+                    Box::pin(request::serve(&mut connection, parsed, &client, &watch)).await
+                }
+                Next::Refused(refusal) => {
+                    Box::pin(request::refuse(&mut connection, refusal, &client, &watch)).await
+                }
+                Next::End => break false,
+            };
+            match after {
+                After::Next => {}
+                After::Close => break false,
+                After::Linger => break true,
+                After::Abort => return,
             }
-            Next::Refused(refusal) => {
-                Box::pin(request::refuse(&mut connection, refusal, &client, &watch)).await
-            }
-            Next::End => break false,
         };
-        match after {
-            After::Next => {}
-            After::Close => break false,
-            After::Linger => break true,
-            After::Abort => return,
-        }
-    };
-    Box::pin(connection.close(linger, &watch)).await;
+        Box::pin(connection.close(linger, &watch)).await;
+    }
 }
 
 /// An answer as it would be passed on to a client of HTTP/1.1.

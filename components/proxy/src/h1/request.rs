@@ -68,7 +68,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let context = Rc::clone(&connection.context);
     let metrics = &context.observer.metrics;
     metrics.requests_open.add(1);
-    let request = Arc::new(parsed.head);
+    let request = parsed.head;
     let made: RequestId;
     let given = request.field(Kind::XRequestId).filter(|id| exchange::is_request_id(id));
     let id = match given {

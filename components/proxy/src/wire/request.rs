@@ -1,6 +1,7 @@
 //! Heads of requests.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use http::{Method, StatusCode, Version};
 
@@ -13,7 +14,7 @@ use crate::{Refusal, RequestHead};
 /// A head that was read, and what it says about its connection and body.
 #[derive(Debug)]
 pub(crate) struct Parsed {
-    pub(crate) head: RequestHead,
+    pub(crate) head: Arc<RequestHead>,
     /// Bytes that the head takes.
     pub(crate) consumed: usize,
     pub(crate) length: Length,
@@ -70,7 +71,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &HeadLimits) -> Result<Option<Parsed>,
     let lines = text.get(first..).unwrap_or_default();
     let head = RequestHead::from_parts(method, version, target, lines, fields, facts.marks())?;
     Ok(Some(Parsed {
-        head,
+        head: Arc::new(head),
         consumed,
         length,
         keep_alive: facts.keeps_alive(version),
