@@ -23,8 +23,8 @@ pub struct Config {
     pub token_lifetime: Duration,
     /// How long the cookie that tells a page who is logged in stays.
     pub info_cookie_lifetime: Duration,
-    /// The name under which browsers reach the cluster, for logins that return from elsewhere:
-    /// `https://host`. Without one it is taken from the request.
+    /// Where browsers reach the cluster, `https://host`: for providers of logins that say
+    /// nothing else.
     pub public_url: Option<String>,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, besides loopback.
     pub trusted_proxies: Vec<IpAddr>,

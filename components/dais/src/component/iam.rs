@@ -11,12 +11,18 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Debug)]
 struct Config {
     service: iam::Config,
+    /// Uid and public key of a superuser that the installation brings.
+    superuser: (String, String),
     logging: Logging,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { service: iam::Config::new(PathBuf::new()), logging: Logging::default() }
+        Self {
+            service: iam::Config::new(PathBuf::new()),
+            superuser: Default::default(),
+            logging: Logging::default(),
+        }
     }
 }
 
@@ -58,6 +64,43 @@ const TABLE: Table<Config> = Table {
             Ok(())
         }),
         value(
+            "key_rotation",
+            "",
+            "How long a key signs tokens until another one does; never leaves that to you. (90days)",
+            |config, text| {
+                config.service.key_rotation =
+                    if text == "never" { None } else { Some(duration(text)?) };
+                Ok(())
+            },
+        ),
+        value(
+            "key_publish_ahead",
+            "",
+            "How long a new key is published before it signs. (5mins)",
+            |config, text| {
+                config.service.key_publish_ahead = duration(text)?;
+                Ok(())
+            },
+        ),
+        value(
+            "superuser_service_account_uid",
+            "",
+            "A service account that is made a superuser at the first start.",
+            |config, text| {
+                text.clone_into(&mut config.superuser.0);
+                Ok(())
+            },
+        ),
+        value(
+            "superuser_service_account_public_key",
+            "",
+            "Its public key, PEM.",
+            |config, text| {
+                text.clone_into(&mut config.superuser.1);
+                Ok(())
+            },
+        ),
+        value(
             "trusted_proxies",
             "",
             "Addresses, besides loopback, whose X-Forwarded-For is believed.",
@@ -96,6 +139,13 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     if data_dir.as_os_str().is_empty() {
         bail!("iam needs --data_dir=DIR: its state lives there");
     }
+    let (uid, public_key) = &config.superuser;
+    config.service.superuser_service_account = match (uid.is_empty(), public_key.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some((uid.clone(), public_key.clone())),
+        _ => bail!("the superuser's service account needs a uid and a public key"),
+    };
+    let data_dir = &config.service.data_dir;
     crate::up::data_dir::make_private(data_dir)
         .with_context(|| format!("cannot make {}", data_dir.display()))?;
     let path = data_dir.join("state.redb");

@@ -90,8 +90,14 @@ pub(super) async fn provider(
 ) -> Answer {
     let providers = &iam.keys.sso.providers;
     let body = || body.ok_or_else(|| ApiError::malformed("A JSON body is needed."));
+    let with_base = |mut body: Value| {
+        if let (Value::Object(fields), Some(url)) = (&mut body, &iam.config.public_url) {
+            fields.entry("base_url").or_insert_with(|| url.as_str().into());
+        }
+        body
+    };
     let (changed, name) = match call.method {
-        Method::PUT => (providers.create(id, body()?).await, "provider-create"),
+        Method::PUT => (providers.create(id, with_base(body()?)).await, "provider-create"),
         Method::PATCH => (providers.patch(id, body()?).await, "provider-update"),
         Method::DELETE => (providers.delete(id).await, "provider-delete"),
         _ => return Ok(render::ok(&providers.show(id)?)),

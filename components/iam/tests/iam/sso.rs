@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::json;
 
 use self::provider::{Behaviour, Idp};
-use crate::harness::{Iam, Reply, started};
+use crate::harness::{Iam, Reply, started, started_with};
 
 const BROWSER: &str = "text/html,application/xhtml+xml";
 
@@ -133,5 +133,15 @@ async fn providers_are_superusers_matter() {
     assert_eq!(iam.get(path).await.json()["description"], "Theirs");
     assert_eq!(iam.delete(path).await.status, 204);
     iam.get(path).await.refused(400, "ERR_UNKNOWN_PROVIDER_ID");
+    iam.stopped().await;
+}
+
+#[tokio::test]
+async fn the_clusters_own_address_need_not_be_repeated() {
+    let url = "https://cluster.example.com";
+    let iam = started_with(|config| config.public_url = Some(url.to_owned())).await;
+    let config = json!({"issuer": "https://idp.example.com", "client_id": "dcos"});
+    assert_eq!(iam.put("/auth/oidc/providers/ours", config).await.status, 201);
+    assert_eq!(iam.get("/auth/oidc/providers/ours").await.json()["base_url"], url);
     iam.stopped().await;
 }
