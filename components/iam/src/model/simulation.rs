@@ -114,7 +114,7 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![of_users, of_groups, of_acls]
 }
 
-/// A cluster as it is after its first start.
+/// A cluster as it is after its first start, with somebody who may do something.
 fn begun() -> State {
     let group = |gid: &str| Command::CreateGroup {
         gid: gid.to_owned(),
@@ -126,6 +126,7 @@ fn begun() -> State {
         description: String::new(),
         credential: Credential::Password(PasswordHash("secret".to_owned())),
     };
+    let anna = NewUser { uid: "anna".to_owned(), ..admin.clone() };
     let commands = [
         Command::CreateUser(admin),
         group(SUPERUSERS),
@@ -135,6 +136,13 @@ fn begun() -> State {
             rid: SUPERUSER_RID.to_owned(),
             subject: Subject::Group(SUPERUSERS.to_owned()),
             action: Action::Full,
+        },
+        Command::CreateUser(anna),
+        Command::CreateAcl { rid: "dcos:a".to_owned(), description: String::new() },
+        Command::Allow {
+            rid: "dcos:a".to_owned(),
+            subject: Subject::User("anna".to_owned()),
+            action: Action::Read,
         },
     ];
     let mut state = State::default();
@@ -190,6 +198,8 @@ proptest! {
             keep(&mut stored, &writes);
             let version = follower.version + 1;
             follower.apply_line(Line::changes(version, changes(&before, &state))).unwrap();
+            let direct = Snapshot::from_everything(version, everything(&state, no_keys()));
+            prop_assert_eq!(&follower, &direct.unwrap(), "followers were told something else");
             for user in state.users() {
                 let seen = generations.entry(user.uid.clone()).or_default();
                 prop_assert!(user.generation >= *seen, "a generation came again");
@@ -200,8 +210,6 @@ proptest! {
                 *seen = user.generation;
             }
         }
-        let direct = Snapshot::from_everything(follower.version, everything(&state, no_keys()));
-        prop_assert_eq!(&follower, &direct.unwrap());
         let mut replayed = State { revision: state.revision, ..State::default() };
         for (key, value) in &stored {
             let write = records::read(key, Some(value)).unwrap().unwrap();
