@@ -14,6 +14,7 @@ struct Config {
     /// Uid and public key of a superuser that the installation brings.
     superuser: (String, String),
     logging: Logging,
+    verify_audit: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -22,6 +23,7 @@ impl Default for Config {
             service: iam::Config::new(PathBuf::new()),
             superuser: Default::default(),
             logging: Logging::default(),
+            verify_audit: None,
         }
     }
 }
@@ -122,6 +124,15 @@ const TABLE: Table<Config> = Table {
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),
+        value(
+            "verify_audit",
+            "",
+            "Checks the chain of an audit log, such as DIR/audit.jsonl, and runs nothing.",
+            |config, text| {
+                config.verify_audit = Some(PathBuf::from(text));
+                Ok(())
+            },
+        ),
     ],
     absent: &[],
 };
@@ -135,6 +146,9 @@ pub(super) fn help() -> String {
 pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     let mut config = Config::default();
     TABLE.apply(&mut config, arguments, |name| std::env::var(name).ok())?;
+    if let Some(file) = &config.verify_audit {
+        return verify_audit(file);
+    }
     let data_dir = &config.service.data_dir;
     if data_dir.as_os_str().is_empty() {
         bail!("iam needs --data_dir=DIR: its state lives there");
@@ -157,4 +171,35 @@ pub(super) async fn run(arguments: Vec<String>) -> anyhow::Result<ExitCode> {
     tracing::info!(address = %running.address, "iam is up");
     running.join.await??;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether an audit log is as it was written, and where not.
+fn verify_audit(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let verified = iam::audit::verify(file)?;
+    let from = if verified.complete { "from its beginning" } else { "from where its files begin" };
+    println!(
+        "{} lines are whole, {from}; the last is number {}, with hash {}",
+        verified.lines, verified.last, verified.hash
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_log_is_verified_without_a_service() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(iam::audit::FILE);
+        assert!(verify_audit(&file).is_err());
+        std::fs::write(&file, "").unwrap();
+        assert!(verify_audit(&file).is_ok());
+        std::fs::write(&file, "{\"number\":1}\n").unwrap();
+        let broken = verify_audit(&file).unwrap_err().to_string();
+        assert!(
+            broken.ends_with("audit.jsonl, line 1: it is not a line of an audit log"),
+            "{broken}"
+        );
+    }
 }
