@@ -20,6 +20,7 @@ mod gateway;
 mod knowledge;
 mod marathon_python;
 mod packages;
+mod permissions;
 mod pymesos;
 mod services;
 mod task_run;

@@ -91,4 +91,19 @@ mod tests {
         assert!(find(&Method::GET, "/package/list").is_none());
         assert!(find(&Method::PUT, "/package/list").is_none());
     }
+
+    #[test]
+    fn every_call_has_a_row_and_every_row_a_call() {
+        use super::super::permissions::TABLE;
+        let got = GOT.iter().map(|(name, _)| (Method::GET, *name));
+        let posted = POSTED.iter().map(|(name, _)| (Method::POST, *name));
+        for (method, name) in got.chain(posted) {
+            assert!(TABLE.row(&method, name, "").is_some(), "{method} {name} has no row: who may?");
+        }
+        for row in TABLE.rows {
+            let method = row.methods.parse().unwrap();
+            assert!(find(&method, row.path).is_some(), "{} {} is no call", row.methods, row.path);
+        }
+        assert_eq!(TABLE.rows.len(), names().count());
+    }
 }

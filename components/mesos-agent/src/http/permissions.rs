@@ -39,7 +39,7 @@ pub(super) const OPERATOR: &str = "/slave(1)/api/v1";
 /// Reading and raising the verbosity; with a level it is the call `level`.
 pub(super) const TOGGLE: &str = "/logging/toggle";
 /// Any libprocess message.
-const MESSAGES: &str = "/{id}/mesos.internal.*";
+pub(super) const MESSAGES: &str = "/{id}/mesos.internal.*";
 /// The rows that say who may see files; those of the others are the same.
 const FILES: &str = "/files/read";
 

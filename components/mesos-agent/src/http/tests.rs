@@ -1,7 +1,11 @@
 //! The recorded answers of the original, given again from the same state.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::{State, routes};
+use super::{
+    State,
+    permissions::{MESSAGES, OPERATOR, TABLE},
+    routes,
+};
 use crate::{
     AgentConfig,
     checkpoint::Run,
@@ -352,5 +356,42 @@ async fn what_is_not_supported_says_so() {
         assert_eq!(text, format!("{kind} is not supported by this agent"));
         let missing = call(&routes, &format!(r#"{{"type":"{kind}"}}"#), "*/*").await;
         assert_eq!(missing.status(), 400, "{kind}");
+    }
+}
+
+// --- permissions ---
+
+/// An agent without work.
+fn empty() -> Snapshot {
+    Snapshot {
+        state: AgentState::Running,
+        info: Arc::default(),
+        master: Arc::from("master@localhost:5050"),
+        frameworks: Vec::new(),
+        completed_frameworks: Vec::new(),
+        counters: Counters::default(),
+        drain: None,
+        gc: GcView::default(),
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_and_every_call_has_a_row_and_every_row_an_endpoint() {
+    use v1::agent::call::Type;
+    let names = serve(empty()).names();
+    for name in &names {
+        assert!(TABLE.knows(name), "{name} has no row: who may?");
+    }
+    for row in TABLE.rows.iter().filter(|row| row.path != MESSAGES) {
+        assert!(names.iter().any(|name| name == row.path), "{} is no endpoint", row.path);
+    }
+    let kinds: Vec<&str> =
+        (0..256).filter_map(|number| Some(Type::try_from(number).ok()?.as_str_name())).collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    for kind in &kinds {
+        assert!(TABLE.row(&http::Method::POST, OPERATOR, kind).is_some(), "{kind}");
+    }
+    for row in TABLE.rows.iter().filter(|row| row.path == OPERATOR) {
+        assert!(kinds.contains(&row.call), "there is no call {}", row.call);
     }
 }

@@ -8,7 +8,11 @@ use mesos_messages::{json::JsonMessage, recordio, v1};
 use prost::Message;
 use serde_json::Value;
 
-use super::{HttpState, plain_routes, testing};
+use super::{
+    HttpState, PERMISSIONS,
+    permissions::{MESSAGES, OPERATOR, SCHEDULER},
+    plain_routes, testing,
+};
 use crate::{config::MasterConfig, model::OperatorEvent};
 
 /// The recordings; none where they are not at hand.
@@ -549,4 +553,109 @@ async fn reservations_and_attributes_are_shown_as_recorded() {
     let one = format!("/slaves?slave_id={}", ours["slaves"][1]["id"].as_str().unwrap());
     let one = json(&bytes(get(&routes, &one).await).await);
     pretty_assert("one of /slaves", &one["slaves"], &serde_json::json!([ours["slaves"][1]]));
+}
+
+// --- permissions ---
+
+/// Every name of an enum of the protocol.
+fn kinds(name: impl Fn(i32) -> Option<&'static str>) -> Vec<&'static str> {
+    (0..256).filter_map(name).collect()
+}
+
+#[tokio::test]
+async fn every_endpoint_and_every_call_has_a_row_and_every_row_an_endpoint() {
+    use v1::{master::call::Type as Operator, scheduler::call::Type as Scheduler};
+    let names = running().names();
+    for name in &names {
+        assert!(PERMISSIONS.knows(name), "{name} has no row: who may?");
+    }
+    for row in PERMISSIONS.rows.iter().filter(|row| row.path != MESSAGES) {
+        assert!(names.iter().any(|name| name == row.path), "{} is no endpoint", row.path);
+    }
+    let operator = kinds(|number| Operator::try_from(number).ok().map(|kind| kind.as_str_name()));
+    let scheduler = kinds(|number| Scheduler::try_from(number).ok().map(|kind| kind.as_str_name()));
+    for (path, kinds) in [(OPERATOR, operator), (SCHEDULER, scheduler)] {
+        assert!(kinds.len() > 15, "{kinds:?}");
+        for kind in &kinds {
+            assert!(PERMISSIONS.row(&http::Method::POST, path, kind).is_some(), "{path} {kind}");
+        }
+        for row in PERMISSIONS.rows.iter().filter(|row| row.path == path) {
+            assert!(kinds.contains(&row.call), "{path} has no call {}", row.call);
+        }
+    }
+}
+
+/// A guard that knows one user, with a permission on some resource.
+fn guarded(grants: &[(&str, identity::Action)]) -> (MasterConfig, String) {
+    let pkcs8 = identity::SigningKey::generate_es256().unwrap();
+    let key = identity::SigningKey::es256(&pkcs8).unwrap();
+    let mut snapshot = identity::Snapshot::default();
+    snapshot.keys = identity::KeySet::new([key.public().clone()]).unwrap();
+    snapshot.policy.set_user("user", identity::User::default());
+    for (rid, action) in grants {
+        snapshot.policy.grant_user("user", rid, *action);
+    }
+    let guard = http_kit::guard::Guard::fixed(http_kit::guard::Mode::Strict, snapshot);
+    let token = key.sign(&identity::Claims::new("user", None, 0)).unwrap();
+    (MasterConfig { guard, ..testing::recorded_config() }, format!("token={token}"))
+}
+
+async fn post(routes: &Routes, token: &str, path: &str, body: &str) -> u16 {
+    let request = http::Request::post(path)
+        .header("content-type", "application/json")
+        .header("accept", "application/json")
+        .header("authorization", token)
+        .body(Body::from(body.to_owned()))
+        .unwrap();
+    send(routes, request).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn a_scheduler_needs_the_permission_of_each_of_its_roles() {
+    use identity::Action::Create;
+    let (config, token) = guarded(&[
+        ("dcos:mesos:master:framework:role:web", Create),
+        ("dcos:mesos:master:framework:role:db", Create),
+    ]);
+    let routes = routes(testing::recorded_snapshot(), config);
+    // Nobody takes the subscriptions of those who may: 503.
+    for (roles, status) in [
+        (r#"["web"]"#, 503),
+        (r#"["web", "db"]"#, 503),
+        (r#"["web", "prod"]"#, 403),
+        (r#"["web/a"]"#, 403),
+        (r#"["web:a"]"#, 403),
+        ("[]", 403),
+    ] {
+        let body = format!(
+            r#"{{"type": "SUBSCRIBE", "subscribe": {{"framework_info": {{"user": "root",
+                "name": "x", "roles": {roles}, "capabilities": [{{"type": "MULTI_ROLE"}}]}}}}}}"#
+        );
+        assert_eq!(post(&routes, &token, "/api/v1/scheduler", &body).await, status, "{roles}");
+    }
+    // Of no stream that is known: that takes the permission of every role.
+    let call = r#"{"type": "REVIVE", "framework_id": {"value": "none"}}"#;
+    assert_eq!(post(&routes, &token, "/api/v1/scheduler", call).await, 403);
+}
+
+#[tokio::test]
+async fn the_state_comes_without_the_flags_for_those_who_may_not_see_them() {
+    use identity::Action::Read;
+    let all = [
+        ("dcos:mesos:master:framework:role", Read),
+        ("dcos:mesos:master:task:app_id", Read),
+        ("dcos:mesos:master:executor:app_id", Read),
+        ("dcos:mesos:master:flags", Read),
+    ];
+    for (grants, status, flags) in
+        [(&all[..], 200, true), (&all[..3], 200, false), (&all[..2], 403, false)]
+    {
+        let (config, token) = guarded(grants);
+        let routes = routes(testing::recorded_snapshot(), config);
+        let request = http::Request::get("/state").header("authorization", &token);
+        let response = send(&routes, request.body(Body::Empty).unwrap()).await;
+        assert_eq!(response.status(), status, "{grants:?}");
+        let text = String::from_utf8(bytes(response).await).unwrap();
+        assert_eq!(text.contains("\"flags\":"), flags, "{grants:?}");
+    }
 }
