@@ -17,3 +17,4 @@ mod raw;
 mod strict;
 mod tls;
 mod trouble;
+mod upstream_tls;
