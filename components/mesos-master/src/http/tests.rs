@@ -589,8 +589,8 @@ async fn every_endpoint_and_every_call_has_a_row_and_every_row_an_endpoint() {
 fn guarded(grants: &[(&str, identity::Action)]) -> (MasterConfig, String) {
     let pkcs8 = identity::SigningKey::generate_es256().unwrap();
     let key = identity::SigningKey::es256(&pkcs8).unwrap();
-    let mut snapshot = identity::Snapshot::default();
-    snapshot.keys = identity::KeySet::new([key.public().clone()]).unwrap();
+    let keys = identity::KeySet::new([key.public().clone()]).unwrap();
+    let mut snapshot = identity::Snapshot { keys, ..Default::default() };
     snapshot.policy.set_user("user", identity::User::default());
     for (rid, action) in grants {
         snapshot.policy.grant_user("user", rid, *action);
