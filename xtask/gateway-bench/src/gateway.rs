@@ -52,21 +52,36 @@ fn start(
         format!("--certificate={}", setup.files.certificate.display()),
         format!("--key={}", setup.files.key.display()),
     ];
+    let cosmos = format!("--cosmos=http://127.0.0.1:{}", setup.backend);
     let mut processes = Vec::new();
     for (kind, port, more) in [("plain", plain, &[][..]), ("tls", tls, &certificate)] {
-        let mut command = on(Place::Proxy, dais()?);
-        let data = setup.folder.join(format!("{name}-{kind}"));
-        command.args(["run", "admin-router", "--workers=1", "--names=localhost"]);
-        command.arg(format!("--{kind}=127.0.0.1:{port}"));
-        command.arg(format!("--data_dir={}", data.display()));
-        command.arg(format!("--cosmos=http://127.0.0.1:{}", setup.backend));
-        command.args(flags).args(more);
-        let log = setup.folder.join(format!("{name}-{kind}.log"));
-        let mut process = Process::start(&mut command, &log)?;
-        process.wait_for(&[port])?;
-        processes.push(process);
+        let flags = flags.iter().chain(more).chain([&cosmos]);
+        processes.push(start_one(setup, &format!("{name}-{kind}"), (kind, port), flags)?);
     }
     Ok(Proxy::new(name, processes, (Some(plain), Some(tls)), authorization, others))
+}
+
+fn start_one<'a>(
+    setup: &Setup,
+    name: &str,
+    (kind, port): (&str, u16),
+    flags: impl Iterator<Item = &'a String>,
+) -> Result<Process> {
+    let mut command = on(Place::Proxy, dais()?);
+    command.args(["run", "admin-router", "--workers=1", "--names=localhost"]);
+    command.arg(format!("--{kind}=127.0.0.1:{port}"));
+    command.arg(format!("--data_dir={}", setup.folder.join(name).display()));
+    let mut process =
+        Process::start(command.args(flags), &setup.folder.join(format!("{name}.log")))?;
+    process.wait_for(&[port])?;
+    Ok(process)
+}
+
+/// Open to everybody and without TLS, with flags that say whom it follows; also its port.
+pub(crate) fn start_for_services(setup: &Setup, flags: &[String]) -> Result<(Process, u16)> {
+    let (port, open) = (free_port()?, "--authentication=false".to_owned());
+    let flags = flags.iter().chain([&open]);
+    Ok((start_one(setup, "gateway-services", ("plain", port), flags)?, port))
 }
 
 fn start_iam(setup: &Setup) -> Result<(Process, u16, PathBuf)> {

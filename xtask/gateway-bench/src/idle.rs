@@ -1,5 +1,4 @@
-//! Connections that do nothing: what each costs, and whether any of them suffers while the
-//! routes change.
+//! Connections that do nothing, and what each costs.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,6 +14,8 @@ use crate::table::{self, Better, Column};
 
 /// How many connections are held, to see what one costs.
 const MEMORY_CONNECTIONS: usize = 4_000;
+
+pub(crate) const NAME: &str = "memory of an idle connection";
 
 /// A connection that has made one request and may make others.
 pub(crate) enum Connection {
@@ -38,8 +39,8 @@ impl Connection {
         })
     }
 
-    /// Makes a request of a small answer, and reads it.
-    pub(crate) fn request(&mut self, path: &str, authorization: Option<&str>) -> Result<()> {
+    /// Makes a request of a small answer, and gives its text.
+    pub(crate) fn request(&mut self, path: &str, authorization: Option<&str>) -> Result<String> {
         let header = authorization.map(|value| format!("Authorization: {value}\r\n"));
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", header.unwrap_or_default());
@@ -50,7 +51,7 @@ impl Connection {
     }
 }
 
-fn exchange(stream: &mut (impl Read + Write), request: &str) -> Result<()> {
+fn exchange(stream: &mut (impl Read + Write), request: &str) -> Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
@@ -70,7 +71,7 @@ fn exchange(stream: &mut (impl Read + Write), request: &str) -> Result<()> {
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())?.ok()
         });
         if body.len() >= length.context("an answer without a length")? {
-            return Ok(());
+            return Ok(body.to_owned());
         }
     }
 }
@@ -110,7 +111,7 @@ pub(crate) fn memory(setup: &Setup, proxies: &mut [Proxy], tls: bool) -> Result<
     }
     let kind = if tls { "TLS" } else { "plain" };
     table::print(
-        &format!("memory of an idle connection, {kind}"),
+        &format!("{NAME}, {kind}"),
         &[Column { name: "private memory", better: Better::Less, values, print: table::kilobytes }],
     );
     Ok(())

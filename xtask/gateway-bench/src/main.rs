@@ -8,12 +8,15 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod changes;
+mod cluster;
 mod gateway;
 mod idle;
 mod load;
 mod original;
 mod process;
 mod proxies;
+mod services;
 mod table;
 
 use std::time::Duration;
@@ -25,10 +28,13 @@ use load::{Load, Sample};
 use proxies::{Proxy, Setup};
 use table::{Better, Column};
 
+/// Route changes last as long as so many measurements: half a minute if nothing else is said.
+const CHANGES_LAST: u64 = 6;
+
 /// Measures the gateway and others, and prints a table.
 #[derive(Parser)]
 struct Arguments {
-    /// Seconds of each measurement.
+    /// Seconds of each measurement; that of route changes takes six times as long.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// How often each is measured; the median counts.
@@ -41,6 +47,14 @@ struct Arguments {
     /// be measured too. Needs Debian's libnginx-mod-http-lua, lua-cjson and lua-nginx-string.
     #[arg(long, value_name = "FOLDER")]
     original: Option<std::path::PathBuf>,
+}
+
+// === impl Arguments ===
+
+impl Arguments {
+    fn wants(&self, scenario: &str) -> bool {
+        scenario.contains(&self.only)
+    }
 }
 
 /// One kind of load, put on every proxy in turn.
@@ -85,18 +99,24 @@ fn main() -> Result<()> {
     process::raise_open_files()?;
     let folder = tempfile::Builder::new().prefix("gateway-bench-").tempdir()?;
     let setup = Setup::prepare(folder.path(), arguments.original.clone())?;
+    if arguments.wants(changes::NAME) {
+        changes::run(&setup, Duration::from_secs(arguments.seconds * CHANGES_LAST))?;
+    }
+    let scenarios: Vec<Scenario> =
+        scenarios().into_iter().filter(|scenario| arguments.wants(scenario.name)).collect();
+    if scenarios.is_empty() && !arguments.wants(idle::NAME) {
+        return Ok(());
+    }
     let backend = setup.start_backend()?;
     let mut proxies = setup.start_proxies()?;
     table::title(&proxies.iter().map(Proxy::name).collect::<Vec<_>>());
-    if "memory of an idle connection".contains(&arguments.only) {
+    if arguments.wants(idle::NAME) {
         for tls in [false, true] {
             idle::memory(&setup, &mut proxies, tls)?;
         }
     }
-    for scenario in scenarios() {
-        if scenario.name.contains(&arguments.only) {
-            measure(&scenario, &mut proxies, &arguments)?;
-        }
+    for scenario in &scenarios {
+        measure(scenario, &mut proxies, &arguments)?;
     }
     drop(backend);
     Ok(())

@@ -99,6 +99,12 @@ impl Process {
         }
         Ok(bytes)
     }
+
+    /// How many files and sockets it has open.
+    pub(crate) fn open_files(&self) -> Result<usize> {
+        let folders = self.pids().into_iter().map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
+        folders.map(|folder| Ok(folder?.count())).sum()
+    }
 }
 
 impl Drop for Process {
@@ -128,4 +134,11 @@ pub(crate) fn raise_open_files() -> Result<()> {
 /// A port nobody listens on now.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// As many, each another one.
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let bind = |_| std::net::TcpListener::bind("127.0.0.1:0");
+    let listeners = (0..count).map(bind).collect::<Result<Vec<_>, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }

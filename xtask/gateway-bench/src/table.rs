@@ -16,6 +16,63 @@ pub(crate) struct Column {
     pub(crate) print: fn(f64) -> String,
 }
 
+/// One figure of the gateway alone, and what it is to be.
+pub(crate) struct Row {
+    name: &'static str,
+    value: f64,
+    target: Option<Target>,
+    print: fn(f64) -> String,
+}
+
+enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+// === impl Row ===
+
+impl Row {
+    pub(crate) fn new(name: &'static str, value: f64, print: fn(f64) -> String) -> Row {
+        Row { name, value, target: None, print }
+    }
+
+    pub(crate) fn at_least(
+        name: &'static str,
+        value: f64,
+        target: f64,
+        print: fn(f64) -> String,
+    ) -> Row {
+        Row { target: Some(Target::AtLeast(target)), ..Row::new(name, value, print) }
+    }
+
+    pub(crate) fn at_most(
+        name: &'static str,
+        value: f64,
+        target: f64,
+        print: fn(f64) -> String,
+    ) -> Row {
+        Row { target: Some(Target::AtMost(target)), ..Row::new(name, value, print) }
+    }
+
+    fn line(&self) -> String {
+        let (target, is_met) = match self.target {
+            None => return format!("  {:<34}{:>14}", self.name, (self.print)(self.value)),
+            Some(Target::AtLeast(target)) => (target, self.value >= target),
+            Some(Target::AtMost(target)) => (target, self.value <= target),
+        };
+        let missed = if is_met { "" } else { ", missed" };
+        let target = format!("target {}{missed}", (self.print)(target));
+        format!("  {:<34}{:>14}   {target}", self.name, (self.print)(self.value))
+    }
+}
+
+pub(crate) fn print_rows(scenario: &str, rows: &[Row]) {
+    println!("{scenario}");
+    for row in rows {
+        println!("{}", row.line());
+    }
+}
+
 /// How many of the proxies are the gateway's own: those come first.
 pub(crate) const OWN: usize = 2;
 
@@ -85,4 +142,28 @@ pub(crate) fn thousands(number: f64) -> String {
 
 pub(crate) fn kilobytes(bytes: f64) -> String {
     format!("{:.1} KB", bytes / 1e3)
+}
+
+pub(crate) fn megabytes(bytes: f64) -> String {
+    format!("{:.1} MB", bytes / 1e6)
+}
+
+/// Of a share.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_say_when_a_target_is_missed() {
+        let line = |row: Row| row.line().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(line(Row::new("x", 5.0, thousands)), "x 5");
+        assert_eq!(line(Row::at_most("x", 0.0, 0.0, thousands)), "x 0 target 0");
+        assert_eq!(line(Row::at_most("x", 1.0, 0.0, thousands)), "x 1 target 0, missed");
+        assert_eq!(line(Row::at_least("x", 0.2, 0.1, percent)), "x 20.0 % target 10.0 %");
+        assert_eq!(line(Row::at_least("x", f64::NAN, 1.0, thousands)), "x NaN target 1, missed");
+    }
 }
