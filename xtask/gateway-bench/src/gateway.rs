@@ -90,7 +90,15 @@ fn start_iam(setup: &Setup) -> Result<(Process, u16, PathBuf)> {
     command.args(["run", "iam"]).arg(format!("--port={port}"));
     command.arg(format!("--data_dir={}", folder.display()));
     let mut process = Process::start(&mut command, &setup.folder.join("iam.log"))?;
+    // It listens before it has made its keys, and answers after it.
     process.wait_for(&[port])?;
+    let until = Instant::now() + Duration::from_secs(30);
+    while ureq::get(format!("http://127.0.0.1:{port}/health")).call().is_err() {
+        if Instant::now() > until {
+            bail!("the identity service does not answer");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
     Ok((process, port, folder))
 }
 

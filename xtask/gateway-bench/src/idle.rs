@@ -29,6 +29,8 @@ impl Connection {
     pub(crate) fn open(port: u16, tls: Option<&Arc<ClientConfig>>) -> Result<Connection> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // Otherwise a request waits for the acknowledgement of the last flight of a handshake.
+        stream.set_nodelay(true)?;
         Ok(match tls {
             None => Connection::Plain(stream),
             Some(config) => {
