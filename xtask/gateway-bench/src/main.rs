@@ -131,7 +131,7 @@ fn measure(scenario: &Scenario, proxies: &mut [Proxy], arguments: &Arguments) ->
             if let Some(target) = proxy.target(&scenario.load) {
                 let before = proxy.cpu_seconds()?;
                 let mut sample = scenario.load.run(&target, duration)?;
-                sample.cpu_per_request = (proxy.cpu_seconds()? - before) / sample.requests.max(1.0);
+                sample.cpu_per_request = (proxy.cpu_seconds()? - before) / sample.requests;
                 samples.push(sample);
             }
         }
