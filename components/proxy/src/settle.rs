@@ -1,15 +1,17 @@
 //! From a request to what becomes of it: asks the policy, waits for it, reads bodies for it.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::deadline::Watch;
 use crate::exchange::{Failure, Filled, Length, Source};
 use crate::worker::Context;
-use crate::{Decision, Forward, Later, Limits, Peer, Refusal, RequestHead, Response};
+use crate::{Decision, Forward, Limits, Peer, Refusal, RequestHead, Response};
 
 /// What becomes of a request, once the policy has said its last word.
 pub(crate) enum Verdict {
@@ -21,6 +23,13 @@ pub(crate) enum Verdict {
 /// A policy that never comes to an end is none.
 const MOST_STEPS: usize = 16;
 
+/// How often it is asked again where its word is out of date.
+const MOST_REPEATS: usize = 8;
+/// Before it is.
+const PAUSE: Duration = Duration::from_millis(1);
+
+type Pending<'a> = Pin<Box<dyn Future<Output = Decision> + 'a>>;
+
 /// Asks the policy until it has decided.
 pub(crate) async fn settle<S: Source>(
     context: &Context,
@@ -30,9 +39,15 @@ pub(crate) async fn settle<S: Source>(
     watch: &Watch,
 ) -> Result<Verdict, Failure> {
     let mut decision = context.policy.decide(request, peer);
-    let mut body = None;
+    let (mut body, mut repeats) = (None, 0);
     for _ in 0..MOST_STEPS {
         decision = match decision {
+            Decision::Forward(forward)
+                if forward.upstream.is_retired() && repeats < MOST_REPEATS =>
+            {
+                repeats += 1;
+                wait(again(context, request, peer), source, watch).await?
+            }
             Decision::Forward(forward) => return Ok(Verdict::Forward(forward, body)),
             Decision::Respond(response) => return Ok(Verdict::Respond(response)),
             Decision::Later(later) => wait(later, source, watch).await?,
@@ -52,9 +67,18 @@ pub(crate) async fn settle<S: Source>(
     }))
 }
 
+/// Who retires an upstream does so a moment before the policy knows of another one, or while it
+/// decides. Nothing was sent yet, so it may decide anew.
+fn again<'a>(context: &'a Context, request: &'a Arc<RequestHead>, peer: &'a Peer) -> Pending<'a> {
+    Box::pin(async {
+        tokio::time::sleep(PAUSE).await;
+        context.policy.decide(request, peer)
+    })
+}
+
 /// Waits for a decision, as long as the client does.
 async fn wait<S: Source>(
-    mut later: Later,
+    mut later: Pending<'_>,
     source: &mut S,
     watch: &Watch,
 ) -> Result<Decision, Failure> {

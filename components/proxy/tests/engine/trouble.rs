@@ -1,12 +1,18 @@
 //! Clients and upstreams that misbehave, break off, or take their time.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use proxy::Limits;
+use proxy::{
+    Address, Decision, Limits, Peer, Policy, Protocol, Refusal, RequestHead, Response, Server,
+    ServerConfig, Upstream,
+};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-use crate::gateway::{soon, until};
-use crate::raw::{Backend, Plain};
+use crate::gateway::{Everything, soon, until};
+use crate::raw::{Backend, Plain, Raw};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -201,6 +207,56 @@ async fn a_retired_upstream_gets_nothing_more() {
     client.send(GET).await;
     assert_eq!(client.answer().await.status(), 503);
     assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+/// Knows of another upstream only when it is asked again.
+struct Behind {
+    asked: AtomicUsize,
+    retired: Everything,
+    now: Everything,
+}
+
+impl Policy for Behind {
+    fn decide(&self, request: &Arc<RequestHead>, peer: &Peer) -> Decision {
+        match self.asked.fetch_add(1, Ordering::Relaxed) {
+            0 => self.retired.decide(request, peer),
+            _ => self.now.decide(request, peer),
+        }
+    }
+
+    fn refuse(&self, request: Option<&RequestHead>, peer: &Peer, refusal: &Refusal) -> Response {
+        self.now.refuse(request, peer, refusal)
+    }
+}
+
+#[tokio::test]
+async fn a_policy_decides_anew_when_its_upstream_is_retired() {
+    for path in ["/", "/read"] {
+        let (address, _) = Backend::new().await.always(OK);
+        let upstream = || Upstream::new("backend", Address::Tcp(address), Protocol::Http1);
+        let (before, now) = (upstream(), upstream());
+        before.retire();
+        let policy = Behind {
+            asked: AtomicUsize::new(0),
+            retired: Everything::new(&before),
+            now: Everything::new(&now),
+        };
+        let config = ServerConfig {
+            plain: Some(([127, 0, 0, 1], 0).into()),
+            workers: 1,
+            routes: vec!["own".into(), "backend".into()],
+            ..ServerConfig::default()
+        };
+        let token = CancellationToken::new();
+        let running = Server::start(config, Arc::new(policy), token.clone()).unwrap();
+        let address = running.plain_address.unwrap();
+        let mut client = Raw::new(TcpStream::connect(address).await.unwrap());
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")).await;
+        assert_eq!(client.answer().await.status(), 200, "{path}");
+        token.cancel();
+        drop(client);
+        running.join.await.unwrap();
+    }
 }
 
 #[tokio::test]
