@@ -77,6 +77,10 @@ fn e2e(tools: &Tools) -> Result<()> {
             .env("DAIS_OIDC_PROVIDER", provider))?,
         Err(error) => eprintln!("xtask: logins at a provider of PyPI are NOT tested: {error:#}"),
     }
+    // Beside nginx, which is certainly there only now.
+    run(test_command()
+        .args(["--package", "admin-router", "nginx"])
+        .env("DAIS_REQUIRE_TOOLS", "1"))?;
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])

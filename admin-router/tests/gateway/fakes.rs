@@ -41,7 +41,7 @@ pub(crate) struct Iam {
 pub(crate) struct Gate {
     pub(crate) iam: Arc<Iam>,
     /// Ends with the gate.
-    _upstream: Echo,
+    _upstream: Option<Echo>,
     pub(crate) running: Running,
     pub(crate) stop: CancellationToken,
     pub(crate) folder: TempDir,
@@ -58,8 +58,12 @@ impl Iam {
         let pair = KeyPair::generate().unwrap();
         let authority_pem = params.self_signed(&pair).unwrap().pem();
         let service = UserEntry { service: true, ..UserEntry::default() };
-        let users =
-            [("admin", UserEntry::default()), ("dev", UserEntry::default()), ("gate", service)];
+        let users = [
+            ("admin", UserEntry::default()),
+            ("dev", UserEntry::default()),
+            ("ops", UserEntry::default()),
+            ("gate", service),
+        ];
         let mut actions = Actions::NONE;
         actions.insert(Action::Full);
         let grant = |rid: &str, uid: &str| Permission {
@@ -75,6 +79,7 @@ impl Iam {
             permissions: Mutex::new(vec![
                 grant("dcos:superuser", "admin"),
                 grant("dcos:adminrouter:service:app", "dev"),
+                grant("dcos:adminrouter:ops:mesos", "ops"),
             ]),
             changes: watch::Sender::new(Vec::new()),
             logins: Mutex::default(),
@@ -259,11 +264,24 @@ impl Gate {
         Gate::start(|config| config.plain = Some(([127, 0, 0, 1], 0).into())).await
     }
 
+    /// One in front of a server that is everything.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Gate {
+        let upstream = Echo::start().await;
+        let origin = Origin::http(upstream.address);
+        let cluster = Fixed(Upstream::new("all", Address::Tcp(upstream.address), Protocol::Http1));
+        let gate = Gate::over(Arc::new(cluster), |config| {
+            config.upstreams.cosmos = Some(origin.clone());
+            config.upstreams.exhibitor = Some(origin);
+            change(config);
+        });
+        Gate { _upstream: Some(upstream), ..gate.await }
+    }
+
+    /// One in front of a cluster.
+    pub(crate) async fn over(cluster: Arc<dyn Cluster>, change: impl FnOnce(&mut Config)) -> Gate {
         let iam = Arc::new(Iam::new());
         let stop = CancellationToken::new();
         let iam_address = iam.serve(stop.clone()).await;
-        let upstream = Echo::start().await;
         let folder = tempfile::tempdir().unwrap();
         let account = folder.path().join("gate.json");
         let key = SigningKey::pkcs8_pem(&SigningKey::generate_es256().unwrap());
@@ -274,13 +292,9 @@ impl Gate {
         config.workers = 1;
         config.service_account = Some(account);
         config.upstreams.iam = Some(Origin::http(iam_address));
-        config.upstreams.cosmos = Some(Origin::http(upstream.address));
-        config.upstreams.exhibitor = Some(Origin::http(upstream.address));
         change(&mut config);
-        let cluster = Fixed(Upstream::new("all", Address::Tcp(upstream.address), Protocol::Http1));
-        let cluster: Arc<dyn Cluster> = Arc::new(cluster);
         let started = admin_router::start_with(config, Some(cluster), stop.clone()).await;
-        Gate { iam, _upstream: upstream, running: started.unwrap(), stop, folder }
+        Gate { iam, _upstream: None, running: started.unwrap(), stop, folder }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

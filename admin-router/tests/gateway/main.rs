@@ -7,10 +7,13 @@
     reason = "a test that fails says so by panicking"
 )]
 
+mod confusion;
 mod fakes;
 mod knowledge;
 mod login;
+mod nginx;
 mod plain;
+mod recorder;
 mod routing;
 mod secure;
 mod wire;

@@ -225,6 +225,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         .await;
     }
 
+    /// Whether what was read and not used begins so: a head that was refused does not count as
+    /// used.
+    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
+        self.buffer.bytes().starts_with(bytes)
+    }
+
     /// What was read beyond the request, for a tunnel.
     pub(super) fn take_buffer(&mut self) -> Buffer {
         std::mem::take(&mut self.buffer)

@@ -301,8 +301,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         let whole = self.connection.finish_body();
         let close = !self.keep_alive || self.watch.stopping() || !whole;
         let version = self.request.map_or(Version::HTTP_11, |request| request.version());
-        let head_only = self.request.is_some_and(|request| request.method() == Method::HEAD)
-            || matches!(response.status.as_u16(), 204 | 304);
+        let for_head = match self.request {
+            Some(request) => request.method() == Method::HEAD,
+            None => self.connection.begins_with(b"HEAD "),
+        };
+        let head_only = for_head || matches!(response.status.as_u16(), 204 | 304);
         let shape = Shape {
             framing: Framing::Plain,
             length: (response.status.as_u16() != 204).then_some(response.body.len() as u64),

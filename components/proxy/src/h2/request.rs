@@ -3,10 +3,11 @@
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::config::HeadLimits;
 use crate::exchange::Length;
+use crate::wire::request::check_method;
 use crate::{Refusal, RequestHead};
 
 /// A head, and how long the body is that follows it.
@@ -23,12 +24,7 @@ pub(super) struct Incoming {
 /// place are refused before it comes here: the frames' reader resets such streams.
 pub(super) fn read(parts: Parts, over: bool, limits: &HeadLimits) -> Result<Incoming, Refusal> {
     let Parts { method, uri, headers, .. } = parts;
-    if method == Method::CONNECT {
-        return Err(Refusal::Unsupported {
-            status: StatusCode::NOT_IMPLEMENTED,
-            what: "CONNECT is not supported",
-        });
-    }
+    check_method(method.as_str())?;
     if headers.len() > limits.headers {
         return Err(Refusal::TooManyHeaders { limit: limits.headers });
     }

@@ -101,7 +101,10 @@ impl Chunked {
             at += 1;
         }
         if self.state == State::End && !self.trailers.is_empty() {
-            self.trailers = checked(&self.trailers)?;
+            self.trailers = checked(&self.trailers).inspect_err(|_| {
+                // What ends wrongly does not end: what follows is no other message.
+                self.state = State::LastLf;
+            })?;
         }
         Ok(Decoded { data, consumed: at })
     }

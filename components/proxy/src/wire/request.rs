@@ -108,22 +108,34 @@ fn refusal(error: httparse::Error, bytes: &[u8], most: usize) -> Refusal {
     }
 }
 
-/// Whether the first line ends in a version, though in one that is not known.
+/// Whether the first line is a method, a target and a version, though one that is not known.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    let (Some(version), None) = (words.next(), words.next()) else { return false };
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 fn read_method(method: &str) -> Result<Method, Refusal> {
-    if method == "CONNECT" {
-        return Err(Refusal::Unsupported {
+    check_method(method)?;
+    Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Malformed("the method is invalid"))
+}
+
+/// Refuses the methods that are for no gateway.
+pub(crate) fn check_method(method: &str) -> Result<(), Refusal> {
+    match method {
+        "CONNECT" => Err(Refusal::Unsupported {
             status: StatusCode::NOT_IMPLEMENTED,
             what: "this is no forward proxy: CONNECT is not supported",
-        });
+        }),
+        // It has the upstream say what it got, the token that the gateway made of a cookie too.
+        "TRACE" => Err(Refusal::Unsupported {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            what: "TRACE is not allowed",
+        }),
+        _ => Ok(()),
     }
-    Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Malformed("the method is invalid"))
 }
 
 /// `base` is the address of the first header line.

@@ -79,6 +79,8 @@ fn only_requests_of_a_gateway_are_taken() {
     let limits = HeadLimits::default();
     let connect = read(parts("CONNECT", "a.test:443", &[]), true, &limits).err();
     assert_eq!(connect.map(|refusal| refusal.status().as_u16()), Some(501));
+    let trace = read(parts("TRACE", "https://a.test/", &[]), true, &limits).err();
+    assert_eq!(trace.map(|refusal| refusal.status().as_u16()), Some(405));
     assert!(read(parts("OPTIONS", "*", &[("host", "a.test")]), true, &limits).is_err());
     let far = format!("https://a.test/{}", "x".repeat(limits.target));
     let far = read(parts("GET", &far, &[]), true, &limits).err();

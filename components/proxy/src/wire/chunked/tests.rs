@@ -95,6 +95,15 @@ fn trailers_say_nothing_that_heads_decide() {
 }
 
 #[test]
+fn what_ends_wrongly_does_not_end() {
+    for text in ["0\r\nbad trailer\r\n\r\n", "1\r\na\r\n0\r\nX: y\nZ: w\r\n\r\n", "z\r\n"] {
+        let mut chunked = Chunked::new(1000);
+        assert!(chunked.decode(&mut text.as_bytes().to_vec()).is_err(), "{text}");
+        assert!(!chunked.is_over(), "{text}");
+    }
+}
+
+#[test]
 fn extensions_and_trailers_have_limits() {
     let long = "a".repeat(300);
     assert!(data(&format!("1;{long}\r\nx\r\n0\r\n\r\n")).is_err());

@@ -146,12 +146,14 @@ fn targets_come_to_one_form() {
         }
     }
     assert_eq!(status("CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n"), 501);
+    assert_eq!(status("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n"), 405);
 }
 
 #[test]
 fn versions_are_told_apart() {
     assert_eq!(status("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), 505);
     assert_eq!(status("GET / HTTP/1.2\r\nHost: h\r\n\r\n"), 505);
+    assert_eq!(status("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n"), 400);
     assert_eq!(status("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
     let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(status(old), 400);
