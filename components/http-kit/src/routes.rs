@@ -11,10 +11,14 @@ use percent_encoding::percent_decode_str;
 use crate::guard::{Guard, Mode, Refusal, Token, token};
 use crate::help::HelpEntry;
 use crate::negotiate::accepts_gzip;
+use crate::origin::{self, is_foreign_write};
 use crate::permissions::{Caller, Table};
 use crate::service::PeerAddr;
 use crate::stats::{RouteCounts, RouteStats};
-use crate::{Authentication, Principal, Reply, Request, Response, Service, gzip, respond};
+use crate::{Authentication, Params, Principal, Reply, Request, Response, Service, gzip, respond};
+
+/// What they are told who ask for a script without a token.
+const NO_SCRIPTS: &str = "Scripts (jsonp) need a token: pages of anybody could read them";
 
 type Handler = Box<dyn Fn(Request) -> Reply + Send + Sync>;
 
@@ -254,7 +258,17 @@ impl Routes {
             return Reply::Now(respond::no_such_path());
         };
         let started = Instant::now();
+        if is_foreign_write(request.method(), request.headers(), &[]) {
+            let refused = respond::text(http::StatusCode::FORBIDDEN, origin::REFUSAL);
+            endpoint.stats.count(refused.status(), started.elapsed());
+            return Reply::Now(refused);
+        }
         if let Err(refused) = self.admit(endpoint, &mut request, peer) {
+            endpoint.stats.count(refused.status(), started.elapsed());
+            return Reply::Now(refused);
+        }
+        if self.is_script_of_trusted(&request) {
+            let refused = respond::text(http::StatusCode::FORBIDDEN, NO_SCRIPTS);
             endpoint.stats.count(refused.status(), started.elapsed());
             return Reply::Now(refused);
         }
@@ -264,6 +278,19 @@ impl Routes {
         }
         let reply = (endpoint.handler)(request);
         finish(reply, wants_gzip, started, &endpoint.stats)
+    }
+
+    /// Whether somebody who is trusted for being on this machine asks for a script: any page
+    /// could make their browser do so, and read it.
+    fn is_script_of_trusted(&self, request: &Request) -> bool {
+        let permissive =
+            self.guarded.as_ref().is_some_and(|(guard, _)| guard.mode() == Mode::Permissive);
+        if !permissive || request.uri().query().is_none() {
+            return false;
+        }
+        let caller = Caller::of(request.extensions());
+        let trusted = caller.is_free() && caller.principal().is_none();
+        trusted && Params::of(request.uri()).get("jsonp").is_some()
     }
 
     /// Lets whoever may use an endpoint through, and tells it who that is.
@@ -415,6 +442,20 @@ mod tests {
         let status = response.status().as_u16();
         let body = response.into_body().collect_all().await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn pages_of_others_change_nothing() {
+        let post = |origin: &str| {
+            let request = http::Request::post("/state").header("host", "127.0.0.1:5050");
+            let request = request.header("origin", origin).body(Body::Empty).unwrap();
+            match routes().call(request, SocketAddr::from(([127, 0, 0, 1], 1))) {
+                Reply::Now(response) => response.status().as_u16(),
+                Reply::Later(_) => panic!("it is answered at once"),
+            }
+        };
+        assert_eq!(post("http://evil.example"), 403);
+        assert_eq!(post("http://127.0.0.1:5050"), 200);
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
 //! What the headers of a request say of who it is from.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 
 /// The token of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ fn after<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     start.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Whether a request comes from this machine, and on nobody else's behalf.
+/// Whether a request comes from this machine, and on nobody else's behalf. A page whose name was
+/// made to lead here is somebody else: its browser tells that name as the host.
 pub fn is_direct_loopback(headers: &HeaderMap, peer: SocketAddr) -> bool {
     let local = match peer.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
@@ -47,7 +48,18 @@ pub fn is_direct_loopback(headers: &HeaderMap, peer: SocketAddr) -> bool {
             ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
         }
     };
-    local && !headers.keys().any(|name| is_forwarding(name.as_str()))
+    local
+        && !headers.keys().any(|name| is_forwarding(name.as_str()))
+        && headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(is_plain_host))
+}
+
+/// Whether a host is an address, or the name that means this machine everywhere.
+fn is_plain_host(host: &str) -> bool {
+    if let Some((address, port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));
+    }
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
 }
 
 fn is_forwarding(name: &str) -> bool {
@@ -100,6 +112,12 @@ mod tests {
         }
         for name in ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"] {
             assert!(!from("127.0.0.1", &[(name, "")]), "{name}");
+        }
+        for host in ["127.0.0.1:5050", "10.0.0.1", "[::1]:80", "[::1]", "LocalHost:1"] {
+            assert!(from("127.0.0.1", &[("host", host)]), "{host}");
+        }
+        for host in ["evil.example:5050", "127.0.0.1.evil.example", "[x]", "", "localhost.evil"] {
+            assert!(!from("127.0.0.1", &[("host", host)]), "{host}");
         }
     }
 }
