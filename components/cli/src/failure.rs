@@ -97,6 +97,11 @@ pub(crate) fn is_missing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404)
 }
 
+/// Whether the server knows who asks, and does not let them.
+pub(crate) fn is_forbidden(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 403)
+}
+
 /// Whether asking again would be answered the same: the server understood, and will not.
 pub(crate) fn is_final(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Refused>().is_some_and(|refused| {

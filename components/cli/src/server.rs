@@ -5,7 +5,7 @@ use crate::json::{list, shown, some_text, text};
 use crate::terminal::printable;
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use http_kit::client::{Client, ClientError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -218,7 +218,11 @@ impl Server {
             return Ok(answer);
         }
         let fallback = || format!("{} answered {method} {url} with {status}", self.who);
-        let refused = refusal(self.who, status.as_u16(), answer.body(), fallback);
+        let mut refused = refusal(self.who, status.as_u16(), answer.body(), fallback);
+        if status == StatusCode::FORBIDDEN && !refused.message.contains(url) {
+            // Whoever is to grant it wants to know what it was.
+            refused.details.push(format!("{method} {url}"));
+        }
         Err(anyhow::Error::new(refused))
     }
 
@@ -228,11 +232,15 @@ impl Server {
             ClientError::Unreachable { reason, .. } => reason.clone(),
             other => other.to_string(),
         };
-        anyhow::anyhow!(
-            "cannot reach {who} at {base}: {reason}\n\
-             Does the cluster run? `dais up` starts one on this machine; \
+        // Something is there, but not who it was when it was set up.
+        let hint = if reason.contains("certificate") {
+            "Nobody trusted vouches for what answers there. If the cluster was made anew, \
+             `dais auth login` on its machine or `dais cluster setup <url>` gets to know it again."
+        } else {
+            "Does the cluster run? `dais up` starts one on this machine; \
              `dais cluster setup <url>` or --url names another."
-        )
+        };
+        anyhow::anyhow!("cannot reach {who} at {base}: {reason}\n{hint}")
     }
 }
 
@@ -336,6 +344,9 @@ fn hint(status: u16, value: &Value) -> Option<String> {
     let text = match (status, text(value, "/type")) {
         (409, _) if value.pointer("/deployments").is_some() => {
             "`dais marathon deployment watch <id>` follows it; --force overrides it."
+        }
+        (403, _) => {
+            "An administrator of the cluster can allow it: `dais security permission grant`."
         }
         (401, _) => "The cluster wants a login: `dais auth login` logs in.",
         (_, "AmbiguousAppId") => "Name one with --app-id, or all of them with --all.",

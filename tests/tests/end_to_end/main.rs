@@ -17,6 +17,7 @@ mod catalog;
 mod conformance;
 mod failures;
 mod gateway;
+mod gateway_cli;
 mod knowledge;
 mod marathon_python;
 mod packages;

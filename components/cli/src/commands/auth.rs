@@ -100,7 +100,8 @@ impl Login {
             Outcome::Token(token) => {
                 config.set(keys::TOKEN, &token)?;
                 config.write()?;
-                context.io.note(format!("Logged in to {url}."))?;
+                let who = login::uid_of(&token).map(|uid| format!(" as {uid}"));
+                context.io.note(format!("Logged in to {url}{}.", who.unwrap_or_default()))?;
             }
             Outcome::NotNeeded => {
                 context.io.note("This cluster does not require authenticated requests.")?;

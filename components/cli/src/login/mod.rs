@@ -13,6 +13,8 @@ use crate::json::some_text;
 use crate::server::{Server, is_below};
 use crate::terminal::Io;
 use anyhow::{Context as _, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flags::Given;
 use http::{Method, StatusCode};
 use provider::How;
@@ -178,7 +180,7 @@ impl Flow<'_> {
         };
         let body = json!({"uid": uid, "password": password.expose()});
         let place = self.place(&provider.start_flow_url)?;
-        self.post(&place, &body).await
+        self.post(&place, &body).await.with_context(|| format!("cannot log in as {uid}"))
     }
 
     async fn service(&mut self) -> anyhow::Result<String> {
@@ -188,7 +190,8 @@ impl Flow<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let token = identity::service_login_token(&uid, key.expose(), i64::try_from(now)?)
             .context("the private key cannot be used")?;
-        self.post(LOGIN, &json!({"uid": uid, "token": token})).await
+        let body = json!({"uid": uid, "token": token});
+        self.post(LOGIN, &body).await.with_context(|| format!("cannot log in as {uid}"))
     }
 
     /// Opens the provider's page; where it can hand the token over itself, waits for that.
@@ -247,6 +250,13 @@ impl Flow<'_> {
         let token = some_text(&answer, "/token");
         Ok(token.context("the cluster's answer has no token")?.to_owned())
     }
+}
+
+/// Who a token is of, for a person to read: nothing here vouches for it.
+pub(crate) fn uid_of(token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    some_text(&claims, "/uid").map(str::to_owned)
 }
 
 /// Who is just logging in need not be told to.

@@ -81,6 +81,8 @@ impl Route {
             return route;
         }
         let rest = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
+        // Gateways ask for it with a slash behind it, as the original's does.
+        let rest = if rest == "uiconfig/" { "uiconfig" } else { rest };
         let mut parts = Vec::new();
         for part in rest.split('/') {
             if part.is_empty() || parts.len() == 6 {

@@ -42,7 +42,11 @@ pub(super) async fn fetch(url: &str, timeout: Duration, verbosity: u8) -> anyhow
 pub(super) fn confirm(io: &mut Io, bundle: &[u8]) -> anyhow::Result<()> {
     io.note(describe(bundle)?)?;
     for _ in 0..3 {
-        let Some(answer) = io.ask("Do you trust it? [y/n] ")? else { break };
+        let Some(answer) = io.ask("Do you trust it? [y/n] ")? else {
+            // The question stands without an end of line.
+            io.note("")?;
+            break;
+        };
         match answer.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => return Ok(()),
             "n" | "no" => break,

@@ -4,6 +4,7 @@ use super::authority;
 use crate::config::{Config, Folder, keys};
 use crate::context::{Context, client};
 use crate::endpoints::{self, LocalGateway, Trust, whole};
+use crate::failure;
 use crate::json::{list, some_text, text};
 use crate::login::{self, Flags, Outcome};
 use crate::server::{Server, is_below, redirection};
@@ -164,6 +165,9 @@ impl Setup {
         folder.attach(&config)?;
         let (name, url) = (config.name(), &way.url);
         context.io.note(format!("The cluster {name:?} at {url} is set up and attached."))?;
+        if let Some(uid) = probe.token.as_deref().and_then(login::uid_of) {
+            context.io.note(format!("You are logged in as {uid}."))?;
+        }
         Ok(())
     }
 
@@ -339,18 +343,12 @@ impl Probe {
 
     async fn gateway(&self, url: &str) -> anyhow::Result<Found> {
         let server = self.server(url);
-        let metadata = server.get("/metadata").await.with_context(|| {
+        let id = cluster_id(&server).await.with_context(|| {
             format!("{url} is neither a cluster's gateway nor a Mesos master nor Marathon")
         })?;
-        let id = some_text(&metadata, "/CLUSTER_ID").context("the cluster tells no id")?;
         let summary = server.get("/mesos/state-summary").await.unwrap_or_default();
-        let name = some_text(&summary, "/cluster").unwrap_or(id);
-        Ok(Found {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            gateway: Some(url.to_owned()),
-            ..Found::default()
-        })
+        let name = some_text(&summary, "/cluster").unwrap_or(&id).to_owned();
+        Ok(Found { id, name, gateway: Some(url.to_owned()), ..Found::default() })
     }
 
     /// The package service on the master's machine, if it is there.
@@ -372,11 +370,25 @@ impl Probe {
     }
 }
 
+/// The id of the cluster behind a gateway. Not everybody may see its metadata; what a login page
+/// needs to know, everybody may.
+async fn cluster_id(server: &Server) -> anyhow::Result<String> {
+    let metadata = match server.get("/metadata").await {
+        Err(error) if failure::is_forbidden(&error) => {
+            server.get("/dcos-metadata/ui-config.json").await.map_err(|_| error)?
+        }
+        other => other?,
+    };
+    let places = ["/CLUSTER_ID", "/clusterConfiguration/id"];
+    let id = places.iter().find_map(|place| some_text(&metadata, place));
+    Ok(id.context("the cluster tells no id")?.to_owned())
+}
+
 /// What a server said; nothing where it refused, or answered no JSON.
 fn said(answer: anyhow::Result<Value>) -> anyhow::Result<Option<Value>> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.is::<crate::failure::Refused>() => Ok(None),
+        Err(error) if error.is::<failure::Refused>() => Ok(None),
         Err(error) if error.chain().any(|cause| cause.is::<serde_json::Error>()) => Ok(None),
         Err(error) => Err(error),
     }
