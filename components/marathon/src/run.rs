@@ -200,6 +200,13 @@ impl Lives {
         let Beginning { core, committer, framework_id } = beginning;
         let (config, info) = (&self.config, self.inbox.info());
         let webui = config.webui_url.clone().unwrap_or_else(|| format!("http://{}", info.leader));
+        if let Some(tokens) = &config.tokens {
+            // Who subscribes as nobody is refused later, when they call as somebody.
+            tokio::select! {
+                () = self.shutdown.cancelled() => return End::Stopped,
+                () = tokens.ready() => {}
+            }
+        }
         let framework = Framework::start(config, framework_id, webui);
         let probes = Probes::new(config.max_concurrent_health_checks);
         let owner = Owner::new(core, self.clock, committer, framework, probes);
