@@ -26,7 +26,7 @@ const MOST: usize = 128;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// A target of the leading master, as a user sees it.
-type Key = (Arc<str>, Bytes, Bytes);
+type Key = (Bytes, Bytes, Bytes);
 
 /// What is kept. The lock is held for look-ups only.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Gateway {
         onward: Bytes,
     ) -> Decision {
         let inner = &*self.0;
-        let user: Arc<str> = caller.user().unwrap_or_else(|| Arc::from(""));
+        let user = asker(&ask, &caller);
         let accept = Bytes::copy_from_slice(ask.head.header("accept").unwrap_or_default());
         let slot = inner.cache.slot((user, onward.clone(), accept));
         let bypass = ask.head.header("cache-control").is_some_and(|value| !value.is_empty());
@@ -179,6 +179,15 @@ impl Cache {
     }
 }
 
+/// As whom the master is asked. Where the gateway identifies nobody, the master goes by what the
+/// request itself brings.
+fn asker(ask: &Ask, caller: &Caller) -> Bytes {
+    match caller.user() {
+        Some(user) => Bytes::from(format!("user {user}")),
+        None => Bytes::copy_from_slice(ask.head.header("authorization").unwrap_or_default()),
+    }
+}
+
 /// Lets go what is old, and the oldest of what is too much. What is being fetched right now ends
 /// for those who wait for it.
 fn trim(kept: &mut FxHashMap<Key, Arc<Slot>>) {
@@ -213,7 +222,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        (Arc::from("u"), Bytes::copy_from_slice(name.as_bytes()), Bytes::new())
+        (Bytes::from_static(b"u"), Bytes::copy_from_slice(name.as_bytes()), Bytes::new())
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::access::Caller;
 use crate::access::credentials::COOKIES;
 use crate::cluster::Known;
 use crate::config::Upstreams;
-use crate::gateway::location::{Mapped, NoStore};
-use crate::routes::{Pace, Server};
+use crate::gateway::location::{Guest, Mapped, NoStore};
+use crate::routes::{Pace, Server, To};
 
 /// Says that another gateway sent it: it goes to no third one.
 pub(super) const FORWARDED: HeaderName = HeaderName::from_static("dcos-forwarded");
@@ -187,8 +187,11 @@ impl Inner {
         if ask.hop {
             request.set.push((FORWARDED, HeaderValue::from_static("true")));
         }
-        let response: Option<Arc<dyn ResponseEdit>> =
-            if edits.no_store { Some(NoStore::shared()) } else { None };
+        let response: Option<Arc<dyn ResponseEdit>> = match ask.route.to {
+            _ if edits.no_store => Some(NoStore::shared()),
+            To::Server(_) => None,
+            _ => Some(Guest::shared()),
+        };
         Forward {
             upstream,
             target,

@@ -1,13 +1,16 @@
-//! Redirects of upstreams, mapped to where they are behind the gateway; and answers that nobody
-//! may keep.
+//! Redirects of upstreams, mapped to where they are behind the gateway; answers that nobody may
+//! keep; and what an upstream may not say about the gateway's own origin.
 
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, EXPIRES, HeaderName, LOCATION, PRAGMA};
+use http::header::{
+    CACHE_CONTROL, EXPIRES, HeaderName, LOCATION, PRAGMA, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+};
 use proxy::{RequestHead, ResponseEdit, ResponseHead, Scheme};
 
+use crate::access::credentials::COOKIES;
 use crate::cluster::Service;
 
 /// Maps `Location` to below a prefix.
@@ -25,6 +28,10 @@ enum Rule {
 
 /// Tells clients not to keep an answer, in the original's words.
 pub(super) struct NoStore;
+
+/// Lets an upstream say nothing that would hold for the whole origin, which it only shares: no
+/// cookies of a login, no worker over all paths, no clearing of what others keep.
+pub(super) struct Guest;
 
 // === impl Mapped ===
 
@@ -55,6 +62,7 @@ impl Mapped {
 
 impl ResponseEdit for Mapped {
     fn edit(&self, response: &mut ResponseHead) {
+        Guest.edit(response);
         for (name, value) in &mut response.headers {
             if *name != LOCATION {
                 continue;
@@ -126,9 +134,62 @@ impl ResponseEdit for NoStore {
     }
 }
 
+// === impl Guest ===
+
+impl Guest {
+    /// The one there is.
+    pub(super) fn shared() -> Arc<dyn ResponseEdit> {
+        static SHARED: LazyLock<Arc<Guest>> = LazyLock::new(|| Arc::new(Guest));
+        Arc::<Guest>::clone(&SHARED)
+    }
+}
+
+impl ResponseEdit for Guest {
+    fn edit(&self, response: &mut ResponseHead) {
+        response.headers.retain(|(name, value)| match name.as_str() {
+            "service-worker-allowed" | "clear-site-data" => false,
+            _ if *name == STRICT_TRANSPORT_SECURITY => false,
+            _ => *name != SET_COOKIE || !sets_login(value.as_bytes()),
+        });
+    }
+}
+
+/// Whether a `Set-Cookie` would come back as a cookie of a login. A cookie without a name comes
+/// back as its value alone, which may look like a name and a value.
+fn sets_login(cookie: &[u8]) -> bool {
+    let skipped = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+    let start = cookie.iter().position(|byte| !skipped(byte)).unwrap_or(cookie.len());
+    let rest = cookie.get(start..).unwrap_or_default();
+    let name = rest.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
+    COOKIES.iter().any(|own| name.trim_ascii().eq_ignore_ascii_case(own.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upstream_says_nothing_about_the_whole_origin() {
+        for (name, value, stays) in [
+            ("set-cookie", "dcos-acs-auth-cookie=x; Path=/", false),
+            ("set-cookie", " \tdcos-acs-auth-cookie =x", false),
+            ("set-cookie", "=dcos-acs-auth-cookie=x", false),
+            ("set-cookie", "= =DCOS-acs-info-cookie", false),
+            ("set-cookie", "dcos-acs-info-cookie;Path=/service", false),
+            ("set-cookie", "session=dcos-acs-auth-cookie=x", true),
+            ("set-cookie", "xdcos-acs-auth-cookie=x", true),
+            ("set-cookie", "", true),
+            ("service-worker-allowed", "/", false),
+            ("clear-site-data", "\"cookies\"", false),
+            ("strict-transport-security", "max-age=1", false),
+            ("content-type", "text/html", true),
+        ] {
+            let header = (HeaderName::from_static(name), HeaderValue::from_static(value));
+            let mut response = ResponseHead { status: http::StatusCode::OK, headers: vec![header] };
+            Guest::shared().edit(&mut response);
+            assert_eq!(!response.headers.is_empty(), stays, "{name}: {value}");
+        }
+    }
 
     #[test]
     fn redirects_of_services_stay_below_their_path() {

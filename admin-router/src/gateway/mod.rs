@@ -21,7 +21,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_kit::Client;
 use http_kit::guard::Guard;
 use proxy::{
-    Decision, Metrics, Network, Path, Peer, Policy, Refusal, RequestHead, Response, RouteId,
+    Decision, Metrics, Network, Path, Peer, Policy, Refusal, RequestHead, Response, RouteId, Scheme,
 };
 
 use crate::access::{Caller, Denial, Gate};
@@ -130,12 +130,20 @@ impl Gateway {
 
     fn route(&self, head: &Arc<RequestHead>, peer: &Peer) -> Decision {
         let inner = &*self.0;
+        let behind_tls;
+        let peer = match inner.is_behind_tls(head, peer) {
+            true => {
+                behind_tls = Peer { scheme: Scheme::Https, ..peer.clone() };
+                &behind_tls
+            }
+            false => peer,
+        };
         let found = inner.table.find(head.path());
         let id = match found {
             Some(Found::Route { id, .. }) => RouteId(id),
             _ => RouteId::default(),
         };
-        if inner.is_insecure(head, peer) && !secure::stays(found) {
+        if inner.is_insecure(peer) && !secure::stays(found) {
             return respond(inner.to_tls(head, peer), id);
         }
         match found {

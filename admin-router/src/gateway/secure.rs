@@ -17,12 +17,16 @@ pub(super) fn stays(found: Option<Found>) -> bool {
 // === impl Inner ===
 
 impl Inner {
+    /// Whether the client used TLS as far as a trusted proxy before the gateway, and no further.
+    pub(super) fn is_behind_tls(&self, head: &RequestHead, peer: &Peer) -> bool {
+        peer.scheme == Scheme::Http
+            && head.header("x-forwarded-proto") == Some(b"https")
+            && self.is_trusted(peer)
+    }
+
     /// Whether it came without TLS, and should not have.
-    pub(super) fn is_insecure(&self, head: &RequestHead, peer: &Peer) -> bool {
-        if peer.scheme == Scheme::Https || !self.redirects {
-            return false;
-        }
-        !(self.is_trusted(peer) && head.header("x-forwarded-proto") == Some(b"https"))
+    pub(super) fn is_insecure(&self, peer: &Peer) -> bool {
+        peer.scheme == Scheme::Http && self.redirects
     }
 
     /// Whether what the peer says about its own clients is believed.

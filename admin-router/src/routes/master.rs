@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
         METADATA,
         To::Own(Own::BuildInfo),
     ),
-    Route::exactly("metadata", "/metadata", METADATA, To::Own(Own::Metadata)),
+    Route::exactly("metadata", "/metadata", Access::Token, To::Own(Own::Metadata)),
     Route::below("metadata-files", "/dcos-metadata", METADATA, To::Own(Own::MetadataFolder)),
     Route::exactly("login", "/login", Access::Public, To::Own(Own::Login)),
     Route::exactly("login-token", "/login/token", Access::Public, To::Own(Own::Token)),

@@ -121,7 +121,15 @@ impl Cluster {
     fn base(env: &Environment, globals: &Globals) -> anyhow::Result<Cluster> {
         let url = globals.url.clone().or_else(|| env.first(&["DAIS_URL", "DCOS_URL"]));
         if let Some(url) = url {
-            return Ok(Cluster { gateway: Some(whole(&url)), ..Cluster::default() });
+            let url = whole(&url);
+            let configured = match Folder::find(env) {
+                Ok(folder) => folder.for_url(&url)?,
+                Err(_) => None,
+            };
+            return match configured {
+                Some(config) => Cluster::configured(&config),
+                None => Ok(Cluster { gateway: Some(url), ..Cluster::default() }),
+            };
         }
         let folder = Folder::find(env);
         if let Some(data) = env.get("DAIS_DATA_DIR") {
@@ -310,6 +318,26 @@ mod tests {
 
     const ENDPOINTS: &str = r#"{"mesos_master":"127.0.0.1:5050","agents":[],
         "marathon":"http://127.0.0.1:8080","cosmos":"http://127.0.0.1:7070/"}"#;
+
+    #[test]
+    fn a_url_of_a_cluster_that_is_set_up_brings_its_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let env = Environment::of([("DAIS_DIR", path), ("DAIS_URL", "https://b:8443/")]);
+        for (id, url) in [("id-a", "https://a:8443"), ("id-b", "https://b:8443")] {
+            let mut config = Folder::find(&env).unwrap().config(id).unwrap();
+            config.set(keys::URL, url).unwrap();
+            config.set(keys::TOKEN, id).unwrap();
+            config.set(keys::SSL_VERIFY, "false").unwrap();
+            config.write().unwrap();
+        }
+        let cluster = Cluster::find(&env, &Globals::default()).unwrap();
+        assert_eq!(cluster.token_for("https://b:8443/x").as_deref(), Some("id-b"));
+        assert_eq!(cluster.trust, Trust::Any);
+        let env = Environment::of([("DAIS_DIR", path), ("DAIS_URL", "https://c:8443")]);
+        let other = Cluster::find(&env, &Globals::default()).unwrap();
+        assert_eq!((other.token, other.trust), (None, Trust::Public));
+    }
 
     #[test]
     fn a_folder_of_dais_up_names_everything() {

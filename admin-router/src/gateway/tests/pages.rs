@@ -176,3 +176,10 @@ fn a_token_is_shown_to_a_person_alone() {
     assert_eq!(ask(&[garbage, shown[0], shown[1]]).status, StatusCode::FOUND);
     assert_eq!(ask(&shown).status, StatusCode::FOUND);
 }
+
+#[test]
+fn every_user_may_know_which_cluster_it_is() {
+    let bench = Bench::default();
+    assert_eq!(bench.status("nobody", "/metadata"), 200);
+    assert_eq!(bench.status("nobody", "/dcos-metadata/other.json"), 403);
+}

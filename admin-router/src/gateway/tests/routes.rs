@@ -60,27 +60,27 @@ fn the_leading_master_and_agents_get_streams() {
     check(
         &Bench::default(),
         &[
-            ("/mesos/", "master / 1024M 60s endless"),
-            ("/mesos/state?x=%2F", "master /state?x=%2F 1024M 60s endless"),
-            ("/agent/a1-S0/state", "agent /state -accept-encoding 1024M 60s endless"),
-            ("/agent/a1-S0", "agent / -accept-encoding 1024M 60s endless"),
-            ("/slave/a1-S0/", "agent / -accept-encoding 1024M 60s endless"),
+            ("/mesos/", "master / edited 1024M 60s endless"),
+            ("/mesos/state?x=%2F", "master /state?x=%2F edited 1024M 60s endless"),
+            ("/agent/a1-S0/state", "agent /state -accept-encoding edited 1024M 60s endless"),
+            ("/agent/a1-S0", "agent / -accept-encoding edited 1024M 60s endless"),
+            ("/slave/a1-S0/", "agent / -accept-encoding edited 1024M 60s endless"),
             (
                 "/system/v1/agent/a1-S0/logs/v1?y",
-                "agent gateway /system/v1/logs/v1?y -accept-encoding 1024M 60s endless",
+                "agent gateway /system/v1/logs/v1?y -accept-encoding edited 1024M 60s endless",
             ),
             (
                 "/system/v1/agent/a1-S0/nginx/metrics",
-                "agent gateway /nginx/metrics -accept-encoding 1024M 60s endless",
+                "agent gateway /nginx/metrics -accept-encoding edited 1024M 60s endless",
             ),
             (
                 "/system/v1/leader/mesos/logs/v1",
-                "gateway of master /system/v1/logs/v1 +dcos-forwarded=true 1024M 60s endless",
+                "gateway of master /system/v1/logs/v1 +dcos-forwarded=true edited 1024M 60s endless",
             ),
             (
                 "/system/v1/leader/marathon/metrics/v0",
                 "gateway of marathon-leader /system/v1/metrics/v0 +dcos-forwarded=true \
-                 1024M 60s endless",
+                 edited 1024M 60s endless",
             ),
         ],
     );
@@ -92,7 +92,7 @@ fn the_leading_master_and_agents_get_streams() {
         &[("/mesos/", failed), ("/cache/master/x", failed), ("/system/v1/leader/mesos", failed)],
     );
     let post = Bench::default().facts(Method::POST, "/cache/master/api/v1", &[]);
-    assert_eq!(post, "master /master/api/v1 1024M 60s");
+    assert_eq!(post, "master /master/api/v1 edited 1024M 60s");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_leader_on_this_host_is_asked_here() {
             ("/system/v1/leader/mesos/logs/v1?z", "DCOSLog /v1?z 1024M 60s endless"),
             ("/system/v1/leader/marathon/metrics/v0", "DCOSMetrics /v0 1024M 60s"),
             ("/system/v1/leader/mesos/agent/a1-S0/logs", {
-                "agent gateway /system/v1/logs -accept-encoding 1024M 60s endless"
+                "agent gateway /system/v1/logs -accept-encoding edited 1024M 60s endless"
             }),
         ],
     );
@@ -269,7 +269,7 @@ fn a_cookie_goes_on_as_a_header() {
     let by_cookie = [("cookie", cookie.as_str())];
     let bench = Bench::default();
     let facts = bench.facts(Method::GET, "/mesos/", &by_cookie);
-    assert_eq!(facts, "master / +authorization=token= 1024M 60s endless");
+    assert_eq!(facts, "master / +authorization=token= edited 1024M 60s endless");
     let facts = bench.facts(Method::GET, "/net/", &by_cookie);
     assert_eq!(facts, "DCOSNet / -authorization 1024M 60s");
 }

@@ -63,7 +63,7 @@ fn target(context: &Context) -> anyhow::Result<Option<Config>> {
     let folder = context.folder()?;
     let url = context.globals.url.clone().or_else(|| env.first(&["DAIS_URL", "DCOS_URL"]));
     if let Some(url) = url.map(|url| whole(&url)) {
-        let found = folder.at(&url)?.into_iter().next();
+        let found = folder.for_url(&url)?;
         return found.map(Some).with_context(|| {
             format!(
                 "no cluster is set up at {url}: `dais cluster setup {url}` does it, and logs in"

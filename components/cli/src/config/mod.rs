@@ -82,6 +82,14 @@ impl Folder {
         Ok(all.into_iter().next())
     }
 
+    /// The cluster that is meant by a URL: the one somebody is logged in to, else the first.
+    pub(crate) fn for_url(&self, url: &str) -> anyhow::Result<Option<Config>> {
+        match self.logged_in(url)? {
+            Some(config) => Ok(Some(config)),
+            None => Ok(self.at(url)?.into_iter().next()),
+        }
+    }
+
     /// The clusters at a URL.
     pub(crate) fn at(&self, url: &str) -> anyhow::Result<Vec<Config>> {
         let mut all = self.all()?;

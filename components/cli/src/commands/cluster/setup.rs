@@ -274,10 +274,14 @@ impl Setup {
         if let Some(token) = token {
             config.set(keys::TOKEN, token)?;
         }
-        if self.insecure {
-            config.set(keys::SSL_VERIFY, "false")?;
+        // What an earlier setup trusted counts no more.
+        match self.insecure {
+            true => config.set(keys::SSL_VERIFY, "false"),
+            false => {
+                config.unset(keys::SSL_VERIFY);
+                Ok(())
+            }
         }
-        Ok(())
     }
 }
 
@@ -451,6 +455,20 @@ fn is_master(summary: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_setup_trusts_only_what_it_verified() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().to_str().unwrap();
+        let env = crate::terminal::Environment::of([("DAIS_DIR", path)]);
+        let mut config = Folder::find(&env).unwrap().config("id-1").unwrap();
+        let found = Found { id: "id-1".into(), name: "one".into(), ..Found::default() };
+        let insecure = Setup { insecure: true, ..Setup::default() };
+        insecure.fill(&mut config, &found, None).unwrap();
+        assert_eq!(config.get(keys::SSL_VERIFY).as_deref(), Some("false"));
+        Setup::default().fill(&mut config, &found, None).unwrap();
+        assert_eq!(config.get(keys::SSL_VERIFY), None);
+    }
 
     #[test]
     fn a_setup_continues_on_the_same_host_only() {
