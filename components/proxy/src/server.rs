@@ -412,8 +412,13 @@ impl Doors {
         let Some(door) = self.workers.get(worker) else { return };
         match stream.into_std() {
             Ok(stream) => {
-                // An error says that the worker is gone, which happens at the end only.
-                let _ = door.send(Accepted { stream, seat }).await;
+                // An error says that the worker is gone: nobody is sent there any more.
+                if door.send(Accepted { stream, seat }).await.is_err()
+                    && let Some(load) = self.loads.get(worker)
+                {
+                    tracing::error!(worker, "a worker has ended; its connections go to others");
+                    load.store(usize::MAX / 2, Ordering::Relaxed);
+                }
             }
             Err(error) => tracing::debug!(%error, "a connection is lost"),
         }

@@ -73,6 +73,8 @@ pub(crate) struct Call {
     limits: Arc<Limits>,
     request: SendStream<Bytes>,
     upload: Upload,
+    /// Something of the body was taken from its source: it cannot be sent once more.
+    touched: bool,
     started: Instant,
     /// The head of the answer, in HTTP/1.1's words, until it was passed on.
     answer: Option<Answer>,
@@ -168,6 +170,7 @@ async fn open<S: Source>(
         limits: Arc::clone(limits),
         request,
         upload: if over { Upload::Over } else { Upload::Untouched },
+        touched: false,
         started: Instant::now(),
         answer: None,
         head: Vec::new(),
@@ -250,7 +253,7 @@ impl Call {
             match pin!(&mut response).poll(cx) {
                 Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
                 Poll::Ready(Err(error)) => {
-                    let trouble = match self.upload != Upload::Going && was_not_served(&error) {
+                    let trouble = match !self.touched && was_not_served(&error) {
                         true => Trouble::Again,
                         false => Trouble::Failed(self.failed("it broke off before its answer")),
                     };
@@ -341,7 +344,10 @@ impl Call {
                     self.upload = Upload::Over;
                     let sent = match source.trailers() {
                         b"" => self.request.send_data(Bytes::new(), true),
-                        lines => self.request.send_trailers(trailer_map(lines)),
+                        lines => {
+                            self.touched = true;
+                            self.request.send_trailers(trailer_map(lines))
+                        }
                     };
                     // An upstream that answered early does not want the rest.
                     drop(sent);
@@ -375,6 +381,7 @@ impl Call {
         let room = self.request.capacity().min(wanted);
         let data = Bytes::copy_from_slice(source.data().get(..room).unwrap_or_default());
         self.upload = Upload::Going;
+        self.touched = true;
         source.consume(room);
         Poll::Ready(self.request.send_data(data, false).is_ok())
     }

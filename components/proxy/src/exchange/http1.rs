@@ -173,10 +173,12 @@ impl Exchange {
     }
 
     /// Whether the request can be sent once more without being carried out twice: nothing of it
-    /// was written, or it may be repeated by its meaning. Its body must still be there.
+    /// was written, it reads only, or it met a connection that had been kept too long and may be
+    /// repeated by its meaning. Its body must still be there.
     fn may_repeat(&self, length: Length) -> bool {
         let bodiless = matches!(length, Length::None | Length::Exact(0));
-        bodiless && (self.method.is_idempotent() || self.reused && self.upload.written() == 0)
+        let stale = self.reused && (self.method.is_idempotent() || self.upload.written() == 0);
+        bodiless && (self.method.is_safe() || stale)
     }
 
     /// While the request goes out, the time between two pieces counts; afterwards the time until
