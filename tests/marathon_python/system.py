@@ -128,13 +128,16 @@ def checks_of_the_executor(cluster):
         task, = cluster.client.list_tasks(name)
         equal((kind, [result.alive for result in task.health_check_results]), (kind, [True]))
         equal(cluster.client.get_app(name).tasks_healthy, 1)
-    # One that always fails is killed by the executor, and started again.
+    # One that always fails is killed by the executor, and started again. Each start lives for
+    # moments only: what was said of it stays, so the events are asked, not the list of tasks.
+    listener = Listener(cluster, raw=True, event_types=['status_update_event'])
     check = {'protocol': 'COMMAND', 'command': {'value': 'false'}, 'intervalSeconds': 1,
              'gracePeriodSeconds': 0, 'delaySeconds': 0, 'maxConsecutiveFailures': 1}
     cluster.client.create_app('/checked/bad', MarathonApp(
         cmd='sleep 3600', cpus=0.1, mem=16, health_checks=[check]))
-    wait('its next start', lambda: any(
-        task.id.endswith('._app.2') for task in cluster.client.list_tasks('/checked/bad')))
+    listener.expect('its next start', lambda event: event['appId'] == '/checked/bad'
+                    and event['taskId'].endswith('._app.2')
+                    and event['taskStatus'] == 'TASK_RUNNING')
 
 
 def own_checks(cluster):
