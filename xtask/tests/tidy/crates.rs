@@ -4,7 +4,7 @@ use crate::{Source, assert_none, source, sources};
 
 /// Each crate with its floor. A crate imports from lower floors only, so that
 /// the folder tells what a change can reach. Nothing imports the binary.
-const FLOORS: [(&str, u8); 29] = [
+const FLOORS: [(&str, u8); 33] = [
     ("mesos-messages", 0),
     ("marathon-model", 0),
     ("universe", 0),
@@ -20,19 +20,23 @@ const FLOORS: [(&str, u8); 29] = [
     ("mesos-fetcher", 1),
     ("mesos-scheduler", 1),
     ("proxy", 1),
-    ("admin-router", 2),
-    ("cli", 2),
-    ("cosmos", 2),
-    ("hello-world", 2),
-    ("iam", 2),
-    ("marathon", 2),
-    ("mesos-agent", 2),
-    ("mesos-master", 2),
-    ("dais", 3),
-    ("gateway-bench", 3),
-    ("kernel-bench", 3),
-    ("services-bench", 3),
-    ("end-to-end", 3),
+    ("cluster-events", 2),
+    ("admin-router", 3),
+    ("cli", 3),
+    ("cosmos", 3),
+    ("dns", 3),
+    ("edge", 3),
+    ("hello-world", 3),
+    ("iam", 3),
+    ("load-balancer", 3),
+    ("marathon", 3),
+    ("mesos-agent", 3),
+    ("mesos-master", 3),
+    ("dais", 4),
+    ("gateway-bench", 4),
+    ("kernel-bench", 4),
+    ("services-bench", 4),
+    ("end-to-end", 4),
     ("xtask", 0),
 ];
 

@@ -1,0 +1,8 @@
+//! The names of the cluster: `.mesos` and `thisdcos.directory`, made when tasks change and served
+//! over UDP, TCP and HTTP; everything else is forwarded.
+//!
+//! It is not: a general name server with zone files, nor a recursive one for strangers.
+
+#![forbid(unsafe_code)]
+
+pub mod record;
