@@ -93,6 +93,12 @@ impl Context {
         self.server("the Mesos master", &url)
     }
 
+    /// The name server's HTTP interface.
+    pub(crate) fn names(&mut self) -> anyhow::Result<Server> {
+        let url = self.cluster()?.names()?;
+        self.server("the name server", &url)
+    }
+
     /// The package service, and the prefix its `/service` calls have there.
     pub(crate) fn cosmos(&mut self) -> anyhow::Result<(Server, &'static str)> {
         let (url, prefix) = self.cluster()?.cosmos()?;

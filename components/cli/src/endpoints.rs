@@ -30,6 +30,10 @@ pub(crate) struct Cluster {
     pub(crate) marathon: Option<String>,
     pub(crate) cosmos: Option<String>,
     pub(crate) mesos: Option<String>,
+    /// The name server's HTTP interface.
+    pub(crate) dns: Option<String>,
+    /// The gateway, where it is known but not what everything goes through.
+    pub(crate) beside: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) trust: Trust,
     pub(crate) timeout: Duration,
@@ -74,6 +78,8 @@ impl Default for Cluster {
             marathon: None,
             cosmos: None,
             mesos: None,
+            dns: None,
+            beside: None,
             token: None,
             trust: Trust::Public,
             timeout: TIMEOUT,
@@ -92,6 +98,7 @@ impl Cluster {
             keys::MARATHON => env.get("DAIS_MARATHON_URL"),
             keys::COSMOS => env.get("DAIS_COSMOS_URL"),
             keys::MESOS => env.get("DAIS_MESOS_URL"),
+            keys::DNS => env.get("DAIS_MESOS_DNS_URL"),
             _ => None,
         })?;
         cluster.check()?;
@@ -105,6 +112,7 @@ impl Cluster {
             (keys::MARATHON, &self.marathon),
             (keys::COSMOS, &self.cosmos),
             (keys::MESOS, &self.mesos),
+            (keys::DNS, &self.dns),
         ];
         for (what, url) in urls {
             let Some(url) = url else { continue };
@@ -166,10 +174,14 @@ impl Cluster {
         let value: Value = serde_json::from_slice(&bytes)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let at = |pointer| some_text(&value, pointer).map(whole);
+        let ca = some_text(&value, "/ca_file").map(|file| folder.join(file));
         Ok(Cluster {
+            trust: ca.filter(|file| file.exists()).map_or(Trust::Public, Trust::Bundle),
             marathon: at("/marathon"),
             cosmos: at("/cosmos"),
             mesos: at("/mesos_master"),
+            dns: at("/dns_http"),
+            beside: at("/gateway"),
             ..Cluster::default()
         })
     }
@@ -202,7 +214,8 @@ impl Cluster {
         take(&mut self.marathon, keys::MARATHON);
         take(&mut self.cosmos, keys::COSMOS);
         take(&mut self.mesos, keys::MESOS);
-        for url in [&mut self.marathon, &mut self.cosmos, &mut self.mesos] {
+        take(&mut self.dns, keys::DNS);
+        for url in [&mut self.marathon, &mut self.cosmos, &mut self.mesos, &mut self.dns] {
             *url = url.as_deref().map(whole);
         }
         Ok(())
@@ -220,6 +233,15 @@ impl Cluster {
 
     pub(crate) fn mesos(&self) -> anyhow::Result<String> {
         self.place(&self.mesos, "/mesos", "Mesos master")
+    }
+
+    pub(crate) fn names(&self) -> anyhow::Result<String> {
+        self.place(&self.dns, "/mesos_dns", "name server")
+    }
+
+    /// The URL of the gateway, whether or not this program goes through it.
+    pub(crate) fn front(&self) -> Option<String> {
+        self.gateway.clone().or_else(|| self.beside.clone())
     }
 
     /// The package service's URL, and what stands before its `/service` paths.

@@ -1,5 +1,6 @@
 //! `dais service`: frameworks, and what a change of a service would do.
 
+mod endpoints;
 pub(super) mod plan;
 
 use super::task::log::Log;
@@ -21,6 +22,11 @@ pub struct Service {
 
 #[derive(Debug, Subcommand)]
 enum ServiceCommand {
+    /// Show every way to reach an app, and try each.
+    ///
+    /// Prints its tasks' ports, its names, its virtual addresses, its place below the gateway, and
+    /// its URLs at the public agents.
+    Endpoints(endpoints::Endpoints),
     /// Show the services: the frameworks of the cluster.
     List(List),
     /// Print the log of a service that Marathon runs.
@@ -91,6 +97,7 @@ impl Service {
             super::no_list(&self.list, "service")?;
         }
         match self.command {
+            Some(ServiceCommand::Endpoints(endpoints)) => endpoints.run(context).await,
             Some(ServiceCommand::List(list)) => list.and(&self.list).run(context).await,
             Some(ServiceCommand::Log(log)) => log.run(context).await,
             Some(ServiceCommand::Plan(plan)) => plan.run(context).await,

@@ -5,6 +5,7 @@ pub(crate) const TOKEN: &str = "core.dcos_acs_token";
 pub(crate) const SSL_VERIFY: &str = "core.ssl_verify";
 pub(crate) const TIMEOUT: &str = "core.timeout";
 pub(crate) const MESOS: &str = "core.mesos_master_url";
+pub(crate) const DNS: &str = "core.mesos_dns_url";
 pub(crate) const NAME: &str = "cluster.name";
 pub(crate) const MARATHON: &str = "marathon.url";
 pub(crate) const COSMOS: &str = "package.cosmos_url";
@@ -20,10 +21,11 @@ pub(crate) enum Kind {
 }
 
 /// Every key, in order, with what it means.
-pub(crate) const ALL: [(&str, Kind, &str); 15] = [
+pub(crate) const ALL: [(&str, Kind, &str); 16] = [
     (NAME, Kind::Text, "human readable name of cluster"),
     (TOKEN, Kind::Text, "the authentication token"),
     (URL, Kind::Text, "the URL of the cluster's gateway"),
+    (DNS, Kind::Text, "the HTTP URL of the name server (defaults to 'core.dcos_url')"),
     (MESOS, Kind::Text, "the Mesos master URL (defaults to 'core.dcos_url')"),
     ("core.pagination", Kind::Flag, "accepted for the dcos CLI's sake; output is never paginated"),
     (

@@ -229,3 +229,51 @@ fn the_log_of_a_service_is_that_of_its_tasks() {
     assert_eq!(cluster.run("service log web").ok(), "hello\n");
     assert!(cluster.run("service log nope").failed(1).contains("[nope]"));
 }
+
+#[test]
+fn every_way_to_reach_an_app_is_tried() {
+    let cluster = cluster();
+    let (host, port) = cluster.address().rsplit_once(':').unwrap();
+    let port: u16 = port.parse().unwrap();
+    // Nobody listens at the second task's port.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let task = |port: u16| json!({"host": host, "ports": [port], "state": "TASK_RUNNING"});
+    let web = json!({"id": "/web", "tasks": [task(port), task(nobody)],
+        "labels": {"HAPROXY_0_VHOST": "web.example"},
+        "portDefinitions": [{"port": 10000, "name": "http", "labels": {"VIP_0": "/web:80"}}]});
+    let edge = json!({"id": "/edge-lb", "tasks": [task(port)],
+        "labels": {"DCOS_PACKAGE_NAME": "edge-lb"}, "portDefinitions": [{"name": "http"}]});
+    cluster.on("GET /v2/apps/web?embed=app.tasks", 200, json!({"app": web}));
+    cluster.on("GET /v2/apps?embed=apps.tasks", 200, json!({"apps": [web, edge]}));
+    cluster.on("GET /v2/info", 200, r#"{"name":"marathon"}"#);
+    let hosts = |name: &str, answer: &str| {
+        cluster.on(&format!("GET /v1/hosts/{name}"), 200, answer);
+    };
+    hosts("web.marathon.mesos", r#"[{"host":"web.marathon.mesos.","ip":"127.0.0.1"}]"#);
+    hosts("web.marathon.autoip.dcos.thisdcos.directory", r#"[{"host":"","ip":""}]"#);
+    let services = r#"[{"service":"x","host":"h","ip":"127.0.0.1","port":"31000"}]"#;
+    cluster.on("GET /v1/services/_web._tcp.marathon.mesos", 200, services);
+    cluster.on("GET /", 200, "served");
+    let shown = cluster.run("service endpoints web --json").ok();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    let check = |kind: &str, address: &str| {
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row["kind"] == kind && row["address"] == address);
+        let row = row.unwrap_or_else(|| panic!("no {kind} {address} in {shown}"));
+        (row["works"].as_bool().unwrap(), row["check"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(check("task", cluster.address()), (true, "connected".to_owned()));
+    assert!(!check("task", &format!("{host}:{nobody}")).0);
+    assert_eq!(check("name", "web.marathon.mesos"), (true, "127.0.0.1".to_owned()));
+    assert!(!check("name", "web.marathon.autoip.dcos.thisdcos.directory").0);
+    let srv = (true, "127.0.0.1:31000".to_owned());
+    assert_eq!(check("srv", "_web._tcp.marathon.mesos"), srv);
+    assert!(!check("vip", "web.marathon.l4lb.thisdcos.directory:80").0);
+    assert_eq!(check("public", "http://web.example/"), (true, "200 OK".to_owned()));
+    let seen = cluster.seen().into_iter().find(|seen| seen.line == "GET /").unwrap();
+    assert_eq!(seen.headers["host"], "web.example");
+    let table = cluster.run("service endpoints web --no-check").ok();
+    assert!(table.starts_with("  KIND") && table.contains("web.example"), "{table}");
+    cluster.on("GET /v2/apps/nope?embed=app.tasks", 404, r#"{"message":"no"}"#);
+    assert!(cluster.run("service endpoints nope").failed(1).contains("/nope"));
+}

@@ -206,7 +206,8 @@ impl Scripted {
         let url = format!("http://{}", self.address);
         let home = self.folder.path().to_str().unwrap().to_owned();
         let endpoints = format!(
-            r#"{{"mesos_master":"{}","agents":[],"marathon":"{url}","cosmos":"{url}/"}}"#,
+            r#"{{"mesos_master":"{}","agents":[],"marathon":"{url}","cosmos":"{url}/",
+                "dns_http":"{url}"}}"#,
             self.address
         );
         self.file("endpoints.json", endpoints);
