@@ -14,12 +14,11 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Method, StatusCode};
 use http_kit::Client;
-use http_kit::guard::Guard;
+use http_kit::guard::{self, Guard};
 use proxy::{
     Decision, Metrics, Network, Path, Peer, Policy, Refusal, RequestHead, Response, RouteId, Scheme,
 };
@@ -360,14 +359,9 @@ fn is_own(path: &Path, caller: &Caller) -> bool {
         && segments.next().is_some_and(|uid| caller.uid() == Some(&*uid))
 }
 
-/// Whether a program on this host asks, for nobody else.
+/// Whether a program on this host asks, for nobody else; by the rule of every component's guard.
 fn is_local(head: &RequestHead, peer: &Peer) -> bool {
-    let relayed = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
-    let ip = match peer.address.ip() {
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-        ip => ip,
-    };
-    ip.is_loopback() && relayed.iter().all(|name| head.header(name).is_none())
+    guard::is_direct(head.headers(), peer.address.ip())
 }
 
 /// `user:password` as a header.

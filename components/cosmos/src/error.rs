@@ -441,6 +441,11 @@ impl Failure {
         }
     }
 
+    /// A page of another origin would change something.
+    pub(crate) fn foreign() -> Failure {
+        Failure::new("Forbidden", http_kit::origin::REFUSAL).shown_status(StatusCode::FORBIDDEN)
+    }
+
     pub(crate) fn generic_http(method: &http::Method, uri: &str, found: StatusCode) -> Failure {
         let found = found.as_u16();
         let message = format!("Unexpected upstream http error: {method} {uri} {found}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::Method;
 use tokio::task::AbortHandle;
 
 use crate::{Params, Response, respond};
@@ -73,10 +74,12 @@ impl LevelControl {
         (self.0.apply)(level);
     }
 
-    /// `/logging/toggle`: without parameters the level, with both a change.
+    /// `/logging/toggle`: without parameters the level, with both a change. The original takes
+    /// changes by GET too; any page could make a browser send those.
     /// `parse_duration` reads the original's duration text.
     pub fn toggle(
         &self,
+        method: &Method,
         params: &Params,
         parse_duration: impl Fn(&str) -> Result<Duration, String>,
     ) -> Response {
@@ -88,6 +91,9 @@ impl LevelControl {
                 return respond::bad_request("Expecting 'duration=value' in query.\n");
             }
             (None, Some(_)) => return respond::bad_request("Expecting 'level=value' in query.\n"),
+            (Some(_), Some(_)) if *method != Method::POST => {
+                return respond::method_not_allowed(&["POST"], method);
+            }
             (Some(level), Some(duration)) => (level, duration),
         };
         let Ok(number) = level.trim().parse::<i64>() else {
@@ -129,7 +135,8 @@ mod tests {
             Some(n) => Ok(Duration::from_secs(n)),
             None => Err(format!("Invalid duration '{text}'")),
         };
-        let answer = control.toggle(&Params::parse("level=3&duration=5secs"), seconds);
+        let answer =
+            control.toggle(&Method::POST, &Params::parse("level=3&duration=5secs"), seconds);
         assert_eq!(answer.status(), 200);
         assert_eq!((control.level(), applied.load(Ordering::SeqCst)), (3, 3));
         tokio::time::sleep(Duration::from_secs(6)).await;
@@ -141,8 +148,21 @@ mod tests {
             "level=-1&duration=5secs",
             "level=1&duration=x",
         ] {
-            let answer = control.toggle(&Params::parse(bad), seconds);
+            let answer = control.toggle(&Method::POST, &Params::parse(bad), seconds);
             assert_eq!(answer.status(), 400, "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn reading_changes_nothing() {
+        let control = LevelControl::default();
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            let params = Params::parse("level=3&duration=5secs");
+            let answer = control.toggle(&method, &params, |_| Ok(Duration::from_secs(5)));
+            assert_eq!((answer.status().as_u16(), control.level()), (405, 0), "{method}");
+            assert_eq!(answer.headers()["allow"], "POST");
+        }
+        let level = control.toggle(&Method::GET, &Params::parse(""), |_| Err(String::new()));
+        assert_eq!(level.status(), 200);
     }
 }

@@ -547,6 +547,37 @@ mod tests {
         assert_eq!(call(&[("authorization", "token=x")]), 401);
     }
 
+    #[test]
+    fn scripts_are_for_those_with_a_token() {
+        let key = identity::SigningKey::generate_es256().unwrap();
+        let key = identity::SigningKey::es256(&key).unwrap();
+        let keys = identity::KeySet::new([key.public().clone()]).unwrap();
+        let mut policy = identity::Policy::default();
+        policy.set_user("reader", identity::User::default());
+        policy.grant_user("reader", "r:state", Action::Read);
+        let snapshot = identity::Snapshot { version: 1, keys, policy };
+        let token = key.sign(&identity::Claims::new("reader", None, 0)).unwrap();
+        let status = |mode: Mode, target: &str, token: Option<&str>| {
+            let table: &'static Table = &TABLE;
+            let routes = routes().guard(Guard::fixed(mode, snapshot.clone()), table);
+            let mut request = http::Request::get(target);
+            if let Some(token) = token {
+                request = request.header("authorization", format!("token={token}"));
+            }
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            match routes.call(request.body(Body::Empty).unwrap(), peer) {
+                Reply::Now(response) => response.status().as_u16(),
+                Reply::Later(_) => unreachable!("answered at once"),
+            }
+        };
+        for script in ["/state?jsonp=f", "/slave(1)/state?x=1&jsonp=f", "/state?%6asonp=f"] {
+            assert_eq!(status(Mode::Permissive, script, None), 403, "{script}");
+            assert_eq!(status(Mode::Permissive, script, Some(&token)), 200, "{script}");
+            assert_eq!(status(Mode::Strict, script, None), 401, "{script}");
+        }
+        assert_eq!(status(Mode::Permissive, "/state?x=jsonp", None), 200);
+    }
+
     #[tokio::test]
     async fn a_password_opens_what_it_opened_without_tokens() {
         let credentials: Credentials = [("ops".to_owned(), "s".to_owned())].into_iter().collect();

@@ -1,8 +1,10 @@
 //! Who gets in, and what others are told.
 
-use http::{Method, StatusCode};
+use std::net::SocketAddr;
+
+use http::{Method, StatusCode, Version};
 use http_kit::guard::{FollowConfig, Guard, Mode, follow};
-use proxy::{Decision, Scheme};
+use proxy::{Decision, Peer, RequestHead, Scheme};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Fixed, header, now, text, token, token_until};
@@ -156,6 +158,25 @@ fn cookies_count_for_changes_only_from_own_pages() {
     let header = ("authorization", header.as_str());
     assert_eq!(status(Method::POST, &[header, ("origin", "https://evil")]), Ok(()));
     assert_eq!(status(Method::POST, &[header, cookie]), Ok(()));
+}
+
+#[test]
+fn only_programs_of_this_machine_are_local() {
+    let bench = Bench::default();
+    let is_local = |ip: &str, headers: &[(&str, &str)]| {
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let head = RequestHead::new(Method::GET, Version::HTTP_11, b"/", headers).unwrap();
+        let address = SocketAddr::new(ip.parse().unwrap(), 1);
+        super::super::is_local(&head, &Peer { address, ..bench.peer() })
+    };
+    for host in ["127.0.0.1:61001", "localhost", "[::1]:61001", "10.0.0.1"] {
+        assert!(is_local("127.0.0.1", &[("Host", host)]), "{host}");
+        assert!(!is_local("10.0.0.1", &[("Host", host)]), "{host}");
+    }
+    assert!(!is_local("127.0.0.1", &[("Host", "evil.example")]), "a name that leads here");
+    for name in ["X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Via"] {
+        assert!(!is_local("::1", &[("Host", "localhost"), (name, "")]), "{name}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use http_kit::guard::Refusal;
 use http_kit::negotiate::accepts_gzip;
+use http_kit::origin::is_foreign_write;
 use http_kit::permissions::Caller;
 use http_kit::{Params, Reply, Request, Response, Service, gzip, respond};
 use serde_json::Value;
@@ -59,7 +59,7 @@ impl Service for Api {
         Reply::detached(async move {
             let (gzip, started) = (accepts_gzip(request.headers()), Instant::now());
             let response = match (judged, route) {
-                (Err(refusal), _) => Err(Failure::refused(refusal)),
+                (Err(failure), _) => Err(failure),
                 (Ok(()), Route::Resource) => {
                     handlers::resource(&cosmos, request.into_parts().0.uri).await
                 }
@@ -78,12 +78,17 @@ impl Service for Api {
 }
 
 /// Whether whoever asks may make this call.
-fn judge(cosmos: &Cosmos, name: &str, request: &Request, peer: SocketAddr) -> Result<(), Refusal> {
-    if TABLE.is_public(request.method(), name) {
+fn judge(cosmos: &Cosmos, name: &str, request: &Request, peer: SocketAddr) -> Result<(), Failure> {
+    let (method, headers) = (request.method(), request.headers());
+    if is_foreign_write(method, headers, &[]) {
+        return Err(Failure::foreign());
+    }
+    if TABLE.is_public(method, name) {
         return Ok(());
     }
-    let caller = Caller::of_request(&cosmos.config.guard, request.headers(), peer)?;
-    TABLE.judge_door(request.method(), name, &caller)
+    let caller = Caller::of_request(&cosmos.config.guard, headers, peer);
+    let judged = caller.and_then(|caller| TABLE.judge_door(method, name, &caller));
+    judged.map_err(Failure::refused)
 }
 
 async fn metrics(cosmos: &Cosmos, counters: &Counters) -> Result<Response, Failure> {

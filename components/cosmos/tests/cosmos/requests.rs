@@ -36,6 +36,25 @@ async fn everything_that_is_missing_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn pages_of_others_change_nothing() {
+    let world = World::start(&[]).await;
+    for foreign in [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")] {
+        // What a page may send without asking first.
+        for path in ["/package/install", "/package/repository/delete", "/service/describe"] {
+            let headers = [foreign, ("content-type", "text/plain")];
+            let answer = world.send(Method::POST, path, &headers, b"{}").await;
+            assert_eq!(answer.status(), 403, "{path} {foreign:?}");
+            let error: Value = serde_json::from_slice(answer.body()).unwrap();
+            assert_eq!(error["type"], "Forbidden");
+        }
+    }
+    let own = format!("http://{}", world.address());
+    let headers = [("origin", own.as_str()), ("content-type", "text/plain")];
+    let answer = world.send(Method::POST, "/package/install", &headers, b"{}").await;
+    assert_eq!(answer.status(), 400, "it is read");
+}
+
+#[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let world = World::start(&[]).await;
     let headers = [("accept", "application/json"), ("content-type", "text/plain")];

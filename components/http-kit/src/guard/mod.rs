@@ -30,7 +30,7 @@ use crate::Response;
 
 pub use account::{AccountError, ServiceAccount};
 pub use follower::{FollowConfig, Following, follow};
-pub use headers::{Token, is_direct_loopback, token};
+pub use headers::{Token, is_direct, is_direct_loopback, is_loopback, token};
 pub use lines::{Lines, TooLong};
 pub use refusal::Refusal;
 pub use tokens::{TokenSource, TokenSourceConfig};

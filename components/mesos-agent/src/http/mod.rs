@@ -159,7 +159,7 @@ pub(crate) fn routes(state: &Arc<State>, inlet: Inlet) -> Routes {
             {
                 return refused;
             }
-            logging.toggle(&params, |text| {
+            logging.toggle(request.method(), &params, |text| {
                 time::parse_duration(text).map_err(|error| error.to_string())
             })
         })

@@ -97,7 +97,9 @@ fn reads(routes: &mut Routes, state: &Arc<HttpState>) {
         {
             return refused;
         }
-        logging.toggle(&params, |text| parse_duration(text).map_err(|error| error.to_string()))
+        logging.toggle(request.method(), &params, |text| {
+            parse_duration(text).map_err(|error| error.to_string())
+        })
     });
     routes.add(toggle.realm(READWRITE).help("Reads or raises the verbosity for a while"));
     let profiler = |_: &Request| {
