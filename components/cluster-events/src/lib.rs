@@ -4,3 +4,5 @@
 //! It is not: a policy. What names, routes or addresses follow from it, components decide.
 
 #![forbid(unsafe_code)]
+
+pub mod picture;
