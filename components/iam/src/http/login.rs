@@ -68,8 +68,8 @@ pub(super) async fn post(iam: &Iam, call: &Call, body: Option<Value>) -> Answer 
 }
 
 async fn with_password(iam: &Iam, call: &Call, uid: &str, password: String) -> Answer {
-    let attempt = Attempt::new(uid, call.client);
-    turn(iam, call, "login-password", uid, &attempt).await?;
+    let mut attempt = Attempt::new(uid, call.client);
+    turn(iam, call, "login-password", uid, &mut attempt).await?;
     // Whoever is unknown, or may not log in this way, takes as long.
     let user = iam.state().user(uid).ok().filter(|user| user.active && !user.is_remote()).cloned();
     let stored = user.as_deref().and_then(stored);
@@ -112,8 +112,6 @@ async fn with_service_token(
     token: &str,
     exp: Option<i64>,
 ) -> Answer {
-    let attempt = Attempt::of_service(uid, call.client);
-    turn(iam, call, "login-service", uid, &attempt).await?;
     let user = iam.state().user(uid).ok().filter(|user| user.active).cloned();
     let pem = user.as_ref().and_then(|user| user.public_key.as_deref());
     let key = pem.and_then(|pem| identity::PublicKey::from_pem(pem).ok());
@@ -126,7 +124,10 @@ async fn with_service_token(
         (Err(error), true) => format!("the login token is refused: {error}"),
         _ => "no such service account".to_owned(),
     };
+    // Signatures are not guessed, so a right one never waits: nobody can lock a service out.
+    let mut attempt = Attempt::of_service(uid, call.client);
     let Some(user) = user.filter(|_| known && verified.is_ok()) else {
+        turn(iam, call, "login-service", uid, &mut attempt).await?;
         denied(iam, call, "login-service", uid, &reason).await?;
         return Err(ApiError::invalid_credentials());
     };
@@ -142,8 +143,8 @@ pub(super) async fn confirm(
     password: Option<String>,
 ) -> Result<(), ApiError> {
     let password = password.unwrap_or_default();
-    let attempt = Attempt::new(&user.uid, call.client);
-    turn(iam, call, "password-confirm", &user.uid, &attempt).await?;
+    let mut attempt = Attempt::new(&user.uid, call.client);
+    turn(iam, call, "password-confirm", &user.uid, &mut attempt).await?;
     match iam.keys.passwords.verify(stored(user), password).await {
         Ok(verified) if verified.ok => {
             iam.throttle().succeeded(&attempt, iam.now());
@@ -167,7 +168,7 @@ async fn turn(
     call: &Call,
     name: &'static str,
     uid: &str,
-    attempt: &Attempt,
+    attempt: &mut Attempt,
 ) -> Result<(), ApiError> {
     let turn = iam.throttle().begin(attempt, iam.now());
     let wait = match turn {

@@ -1,9 +1,10 @@
 //! Failed logins slow each other down.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use iam::throttle::Limits;
+use identity::{SigningKey, service_login_token};
 use serde_json::json;
 
 use crate::harness::{Iam, Reply, started_with};
@@ -66,5 +67,26 @@ async fn short_waits_are_sat_out() {
     let ask = iam.ask(Method::POST, "/auth/login").header("x-forwarded-for", "10.0.0.1");
     let right = ask.json(json!({ "uid": "anna", "password": "password" })).send().await;
     assert_eq!(right.status, 200);
+    iam.stopped().await;
+}
+
+#[tokio::test]
+async fn nobody_locks_a_service_out() {
+    let pkcs8 = SigningKey::generate_es256().unwrap();
+    let (private, key) = (SigningKey::pkcs8_pem(&pkcs8), SigningKey::es256(&pkcs8).unwrap());
+    let iam = started_with(|config| {
+        config.login_limits = Limits { free_of_user: 2, ..Limits::default() };
+        config.login_limits.patience = Duration::ZERO;
+    })
+    .await;
+    let made = iam.put("/users/svc", json!({ "public_key": key.public().pem() })).await;
+    assert_eq!(made.status, 201);
+    let login = |token: String| iam.try_login(json!({ "uid": "svc", "token": token }));
+    let wrong = async || login("a.b.c".to_owned()).await.status.as_u16();
+    assert_eq!([wrong().await, wrong().await, wrong().await], [401, 401, 429]);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = i64::try_from(since.as_secs()).unwrap();
+    let token = service_login_token("svc", &private, now).unwrap();
+    assert_eq!(login(token).await.status, 200);
     iam.stopped().await;
 }
