@@ -4,3 +4,11 @@
 //! It is not: a proxy for traffic from outside, which is `edge`.
 
 #![forbid(unsafe_code)]
+// A test that fails says so by panicking.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod config;
+mod run;
+
+pub use config::{Config, NodeConfig, Role, UserSpaceLimits, Way};
+pub use run::{Mode, Running, StartError, start};
