@@ -48,6 +48,8 @@ pub enum KeyError {
     Duplicate,
     #[error("there are too many keys")]
     TooMany,
+    #[error("no RSA key could be made")]
+    Generate,
     #[error("signing failed")]
     Signing,
 }

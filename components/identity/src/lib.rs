@@ -17,6 +17,7 @@ mod cache;
 mod der;
 mod error;
 pub mod fuzz;
+mod generate;
 mod key;
 mod keyset;
 mod policy;

@@ -69,6 +69,12 @@ impl SigningKey {
         Ok(pkcs8.map_err(|_| KeyError::Signing)?.as_ref().to_vec())
     }
 
+    /// A new key for RS256, as PKCS#8. The search for primes takes up to a second of a core: it
+    /// belongs on a thread for blocking work.
+    pub fn generate_rs256(bits: usize) -> Result<Vec<u8>, KeyError> {
+        crate::generate::rs256(bits)
+    }
+
     /// PKCS#8 as a PEM block.
     pub fn pkcs8_pem(pkcs8: &[u8]) -> String {
         der::to_pem("PRIVATE KEY", pkcs8)

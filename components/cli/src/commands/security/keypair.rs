@@ -4,11 +4,6 @@ use crate::context::Context;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use identity::SigningKey;
-use rand::RngCore;
-use rsa::RsaPrivateKey;
-use rsa::pkcs8::EncodePrivateKey;
-use rsa::rand_core::{TryCryptoRng, TryRng};
-use std::convert::Infallible;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -41,10 +36,7 @@ impl Keypair {
     pub(super) fn run(self, context: &mut Context) -> anyhow::Result<()> {
         let pkcs8 = match self.kind {
             Kind::Ec => SigningKey::generate_es256()?,
-            Kind::Rsa => {
-                let key = RsaPrivateKey::new(&mut Random, usize::from(self.length))?;
-                key.to_pkcs8_der()?.as_bytes().to_vec()
-            }
+            Kind::Rsa => SigningKey::generate_rs256(usize::from(self.length))?,
         };
         let key = SigningKey::from_pkcs8(&pkcs8)?;
         create(&self.private, 0o600, &SigningKey::pkcs8_pem(&pkcs8))?;
@@ -69,25 +61,3 @@ fn create(path: &str, mode: u32, text: &str) -> anyhow::Result<()> {
     let write = || file.and_then(|mut file| file.write_all(text.as_bytes()));
     write().with_context(|| format!("cannot write {path}"))
 }
-
-/// The generator of `rand`, in the form of the version that `rsa` asks for.
-struct Random;
-
-impl TryRng for Random {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(rand::rng().next_u32())
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(rand::rng().next_u64())
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        rand::rng().fill_bytes(bytes);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Random {}
