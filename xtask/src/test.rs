@@ -56,8 +56,13 @@ fn deny(tools: &Tools) -> Result<()> {
 }
 
 /// Unit and integration tests of every crate, the tidy test among them.
-fn unit(_: &Tools) -> Result<()> {
-    run(test_command().args(["--workspace", "--exclude", "end-to-end"]))
+fn unit(tools: &Tools) -> Result<()> {
+    // Crates are tested beside the programs that they must agree with.
+    tools.catalog_software()?;
+    tools.network_software()?;
+    run(test_command()
+        .args(["--workspace", "--exclude", "end-to-end"])
+        .env("DAIS_REQUIRE_TOOLS", "1"))
 }
 
 /// Nextest does not run documentation tests.
@@ -71,16 +76,13 @@ fn e2e(tools: &Tools) -> Result<()> {
     let gateway = tools.gateway_python()?;
     tools.catalog_software()?;
     tools.gateway_software()?;
+    tools.network_software()?;
     match tools.oidc_provider() {
         Ok(provider) => run(test_command()
             .args(["--package", "iam", "real_provider"])
             .env("DAIS_OIDC_PROVIDER", provider))?,
         Err(error) => eprintln!("xtask: logins at a provider of PyPI are NOT tested: {error:#}"),
     }
-    // Beside nginx, which is certainly there only now.
-    run(test_command()
-        .args(["--package", "admin-router", "nginx"])
-        .env("DAIS_REQUIRE_TOOLS", "1"))?;
     run(cargo().args(["build", "--package", "dais"]))?;
     run(test_command()
         .args(["--package", "end-to-end"])

@@ -122,14 +122,37 @@ impl Tools {
 
     /// Programs that talk to the gateway.
     pub(crate) fn gateway_software(&self) -> Result<()> {
-        const PROGRAMS: [(&str, &str); 5] = [
+        self.programs(&[
             ("chromium", "chromium"),
             ("chromedriver", "chromium-driver"),
             ("curl", "curl"),
             ("openssl", "openssl"),
             ("sslscan", "sslscan"),
-        ];
-        let absent = PROGRAMS.iter().filter(|(program, _)| {
+        ])
+    }
+
+    /// Programs that ask for names, that carry traffic, and those that ours are compared with.
+    pub(crate) fn network_software(&self) -> Result<()> {
+        self.programs(&[
+            ("conntrack", "conntrack"),
+            ("curl", "curl"),
+            ("dig", "bind9-dnsutils"),
+            ("dnsperf", "dnsperf"),
+            ("haproxy", "haproxy"),
+            ("host", "bind9-host"),
+            ("ip", "iproute2"),
+            ("nft", "nftables"),
+            ("wrk", "wrk"),
+        ])?;
+        if succeeds(program("/usr/bin/python3").args(["-c", "import dns.resolver"])) {
+            return Ok(());
+        }
+        self.apt_install(&["python3", "python3-dnspython"])
+    }
+
+    /// Programs of Debian, each with the package it is in.
+    fn programs(&self, programs: &[(&str, &str)]) -> Result<()> {
+        let absent = programs.iter().filter(|(program, _)| {
             !["/usr/bin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
         });
         let packages: Vec<&str> = absent.map(|(_, package)| *package).collect();
