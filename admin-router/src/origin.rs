@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use cluster_events::asking::Server;
 use proxy::{Address, Protocol, Upstream};
 
 /// A server that requests are forwarded to, as an operator writes it.
@@ -33,6 +34,15 @@ impl Origin {
     /// The server of a socket address, spoken to without TLS.
     pub fn http(address: SocketAddr) -> Origin {
         Origin::Http { host: address.ip().to_string().into(), port: address.port() }
+    }
+
+    /// As it is asked by the gateway itself; none for sockets of this machine.
+    pub(crate) fn server(&self) -> Option<Server> {
+        match self {
+            Origin::Http { host, port } => Some(Server::new(false, host, *port)),
+            Origin::Https { host, port } => Some(Server::new(true, host, *port)),
+            Origin::Unix(_) => None,
+        }
     }
 
     /// As the engine connects to it. `tls` is for those with `https`.

@@ -1,4 +1,4 @@
-//! Marathon's events and answers, as the gateway follows them.
+//! Marathon's apps and tasks, as the gateway reads them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

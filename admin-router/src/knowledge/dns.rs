@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cluster_events::asking::{Ask, AskConfig, Server};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proxy::{Address, Scheme, Upstream};
 use serde::Deserialize;
 
-use super::asking::{Ask, Server};
-use super::settings::Settings;
+use super::settings::{Settings, USER_AGENT};
 use super::table::Upstreams;
 
 /// The original's limits of one question.
@@ -51,8 +51,13 @@ enum Port {
 
 impl Dns {
     pub(super) fn new(settings: &Settings, upstreams: Upstreams) -> Option<Dns> {
-        let server = Server::of(settings.mesos_dns.as_ref()?)?;
-        let ask = Ask::new(settings.authorities.clone(), None, CONNECT, ANSWER);
+        let server = settings.mesos_dns.as_ref()?.server()?;
+        let ask = Ask::new(AskConfig {
+            authorities: settings.authorities.clone(),
+            connect_timeout: CONNECT,
+            timeout: ANSWER,
+            ..AskConfig::new(USER_AGENT)
+        });
         Some(Dns { ask, server, upstreams, known: Mutex::default() })
     }
 

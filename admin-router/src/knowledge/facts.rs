@@ -3,7 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+pub(crate) use cluster_events::asking::LeaderFact;
+use cluster_events::marathon::EventOf;
+pub(crate) use cluster_events::marathon::Turn;
+
 use super::labels::Labelled;
+use super::marathon::Services;
 
 /// Something that happened, in the order in which it was told.
 #[derive(Clone, Debug)]
@@ -12,15 +17,6 @@ pub(crate) enum Input {
     Marathon(Turn, MarathonInput),
     /// Time has passed.
     Tick,
-}
-
-/// Where an input stands among those of Marathon's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
-    /// Each has a greater one than those before. Reads say with such a number how old they are.
-    pub(crate) number: u64,
-    /// No read under way is older than that, the one that is answered with this input included.
-    pub(crate) oldest: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -38,30 +34,8 @@ pub(crate) enum MesosInput {
     Cut,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) enum MarathonInput {
-    /// As whom it runs its tasks, and who leads.
-    Identity {
-        framework: Option<Arc<str>>,
-        leader: Option<LeaderFact>,
-    },
-    /// An app may have changed: what was read before does not count any more.
-    Touched(Arc<str>),
-    /// All apps with a name for a service, as they were when that input was the last.
-    Apps {
-        as_of: u64,
-        apps: Vec<AppFact>,
-    },
-    /// One app; none if there is no such app, or it has no name for a service.
-    App {
-        as_of: u64,
-        id: Arc<str>,
-        app: Option<AppFact>,
-    },
-    Task(MarathonTask),
-    /// The stream broke.
-    Cut,
-}
+/// What is told of Marathon.
+pub(crate) type MarathonInput = EventOf<Services>;
 
 /// All that a master knows and matters here.
 #[derive(Clone, Debug, Default)]
@@ -70,13 +44,6 @@ pub(crate) struct MesosState {
     pub(crate) agents: Vec<AgentFact>,
     pub(crate) frameworks: Vec<FrameworkFact>,
     pub(crate) tasks: Vec<TaskFact>,
-}
-
-/// Where a leading server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LeaderFact {
-    pub(crate) address: SocketAddr,
-    pub(crate) scheme: proxy::Scheme,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What is known of the cluster: the leader, agents, frameworks and services, as told by events.
 //!
-//! 1. Two followers keep a stream each: the leading master's (`SUBSCRIBE` of its operator API)
-//!    and Marathon's (`/v2/events`). Nothing is asked again and again.
+//! 1. Two followers of [`cluster_events`] keep a stream each: the leading master's and
+//!    Marathon's. Nothing is asked again and again.
 //! 2. One task owns the [`table::Table`], applies what they tell in its order, and publishes a
 //!    [`Snapshot`]; a look-up loads it and waits for nobody.
 //! 3. Whether a task runs is taken from the master, because it knows before Marathon does; names
@@ -10,7 +10,6 @@
 //! 4. A stream that breaks leaves what was told last in use, up to an age that can be set.
 //!    Another one is opened at once, and begins with everything there is.
 
-mod asking;
 mod describe;
 mod dns;
 mod facts;
@@ -54,7 +53,7 @@ pub fn start(settings: &Settings, shutdown: CancellationToken) -> (Knowledge, Jo
     let upstreams = settings.upstreams();
     let dns = Dns::new(settings, upstreams.clone()).map(Arc::new);
     let knowledge = Knowledge { dns, ..Knowledge::nothing() };
-    let keeper = keeper::Keeper::new(settings, upstreams, &knowledge);
+    let keeper = keeper::Keeper::start(settings, upstreams, &knowledge);
     (knowledge, tokio::spawn(keeper.run(shutdown)))
 }
 

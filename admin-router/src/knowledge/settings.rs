@@ -1,20 +1,19 @@
 //! Whom to ask about the cluster, and how.
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use cluster_events::asking::Authorization;
+use cluster_events::asking::{Ask, AskConfig};
 use http::HeaderValue;
 use http_kit::client::Authorities;
 
 use super::table::Upstreams;
 use crate::Origin;
 
-/// Gives the `Authorization` for a request to a server of the cluster, fresh each time.
-pub type Authorization =
-    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<HeaderValue>> + Send>> + Send + Sync>;
+/// As the original calls itself.
+pub(super) const USER_AGENT: HeaderValue = HeaderValue::from_static("Master Admin Router");
 
 /// Whom to ask about the cluster, and how.
 #[derive(Clone)]
@@ -59,6 +58,16 @@ impl Settings {
             agent_port: 61001,
             max_age: Duration::from_secs(259_200),
             timeout: Duration::from_secs(60),
+        })
+    }
+
+    /// Asks with the gateway's name and token.
+    pub(super) fn ask(&self) -> Ask {
+        Ask::new(AskConfig {
+            authorization: self.authorization.clone(),
+            authorities: self.authorities.clone(),
+            timeout: self.timeout,
+            ..AskConfig::new(USER_AGENT)
         })
     }
 

@@ -7,9 +7,10 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 35] = [
+const PARSERS: [(&str, &str); 36] = [
     ("admin-router: events of a master", "mesos_events"),
-    ("admin-router: events and answers of Marathon", "marathon_answers"),
+    ("admin-router: apps and tasks of Marathon", "marathon_answers"),
+    ("cluster-events: events and answers of Marathon", "marathon_stream"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),
     ("mesos-messages: JSON calls", "calls_json"),
     ("mesos-messages: RecordIO", "recordio"),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use cluster_events::asking::host_and_port;
 use proxy::{Address, Path, Scheme, Upstream};
 
-use super::super::asking::host_and_port;
 use super::super::facts::FrameworkFact;
 use super::super::name;
 use super::super::snapshot::{Snapshot, Web};
@@ -196,7 +196,7 @@ pub(super) fn pages(url: &str) -> Option<Pages> {
         "https" => Scheme::Https,
         _ => return None,
     };
-    let (host, port) = host_and_port(&uri, scheme)?;
+    let (host, port) = host_and_port(&uri)?;
     let path = Path::parse(uri.path().as_bytes()).ok()?;
     let base = path.as_str().trim_end_matches('/').to_owned();
     Some(Pages { scheme, address: crate::origin::address(host, port), base })

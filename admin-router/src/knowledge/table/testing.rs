@@ -146,10 +146,7 @@ pub(super) fn address(upstream: &Upstream) -> String {
 
 pub(super) fn state() -> MesosState {
     let address = "10.0.0.1:5050".parse().unwrap();
-    MesosState {
-        leader: Some(LeaderFact { address, scheme: Scheme::Http }),
-        ..MesosState::default()
-    }
+    MesosState { leader: Some(LeaderFact { address, is_tls: false }), ..MesosState::default() }
 }
 
 pub(super) fn agent(id: &str, ip: &str) -> AgentFact {

@@ -393,7 +393,7 @@ fn leaders_are_the_same_for_as_long_as_they_lead() {
     world.mesos(MesosInput::State(Box::new(state())));
     assert!(Arc::ptr_eq(&first, &leader(&world.snapshot)));
     let address_of_other = "10.0.0.2:5050".parse().unwrap();
-    let other = Some(LeaderFact { address: address_of_other, scheme: Scheme::Http });
+    let other = Some(LeaderFact { address: address_of_other, is_tls: false });
     world.mesos(MesosInput::State(Box::new(MesosState { leader: other, ..state() })));
     assert!(first.upstream.is_retired());
     let second = leader(&world.snapshot);

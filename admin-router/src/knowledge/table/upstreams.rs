@@ -46,10 +46,11 @@ impl Upstreams {
         fact: LeaderFact,
         known: Option<&Arc<Leader>>,
     ) -> Arc<Leader> {
-        let LeaderFact { address, scheme } = fact;
+        let LeaderFact { address, is_tls } = fact;
+        let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
         let same = |known: &&Arc<Leader>| {
-            let is_tls = matches!(known.upstream.protocol, Protocol::Tls { .. });
-            known.upstream.address == Address::Tcp(address) && is_tls == (scheme == Scheme::Https)
+            let was_tls = matches!(known.upstream.protocol, Protocol::Tls { .. });
+            known.upstream.address == Address::Tcp(address) && was_tls == is_tls
         };
         if let Some(known) = known.filter(same) {
             return Arc::clone(known);

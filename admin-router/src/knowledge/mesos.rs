@@ -3,33 +3,35 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mesos_messages::content::{self, ContentType, DecodeError};
+use cluster_events::master::{Decode, DecodeError, Told};
+use mesos_messages::content::{self, ContentType};
 use mesos_messages::v1::master::response::{GetState, get_agents, get_frameworks};
 use mesos_messages::v1::master::{Event, event::Type};
 use mesos_messages::v1::{self, FrameworkInfo, Task, TaskState, TaskStatus};
 
-use super::super::facts::{AgentFact, FrameworkFact, MesosInput, MesosState, Phase, TaskFact};
+use super::facts::{AgentFact, FrameworkFact, MesosInput, MesosState, Phase, TaskFact};
 
-/// What an event says.
-#[derive(Clone, Debug)]
-pub(crate) enum Told {
-    /// The beginning: all there is, and how often at least something comes from now on.
-    State(Box<MesosState>, Option<Duration>),
-    Change(MesosInput),
-    /// Nothing that matters here.
-    Nothing,
+/// Reads what the gateway needs to know of agents, frameworks and tasks.
+#[derive(Debug)]
+pub(crate) struct Places;
+
+// === impl Places ===
+
+impl Decode for Places {
+    type Input = MesosInput;
+
+    fn decode(&self, record: &[u8]) -> Result<Told<MesosInput>, DecodeError> {
+        event(record)
+    }
 }
 
 /// Reads an event of the operator API.
-pub(crate) fn event(record: &[u8]) -> Result<Told, DecodeError> {
-    Ok(told(content::decode(ContentType::Protobuf, record)?))
+pub(crate) fn event(record: &[u8]) -> Result<Told<MesosInput>, DecodeError> {
+    let event = content::decode(ContentType::Protobuf, record)?;
+    Ok(change(event).unwrap_or(Told::Nothing))
 }
 
-pub(super) fn told(event: Event) -> Told {
-    change(event).map_or(Told::Nothing, |told| told)
-}
-
-fn change(event: Event) -> Option<Told> {
+fn change(event: Event) -> Option<Told<MesosInput>> {
     let kind = event.r#type.and_then(|kind| Type::try_from(kind).ok())?;
     let input = match kind {
         Type::Subscribed => {
@@ -37,7 +39,7 @@ fn change(event: Event) -> Option<Told> {
             let seconds = subscribed.heartbeat_interval_seconds.filter(|value| *value > 0.0);
             let heartbeat = seconds.and_then(|value| Duration::try_from_secs_f64(value).ok());
             let state = subscribed.get_state.map(state).unwrap_or_default();
-            return Some(Told::State(Box::new(state), heartbeat));
+            return Some(Told::State(MesosInput::State(Box::new(state)), heartbeat));
         }
         Type::TaskAdded => MesosInput::TaskAdded(task(event.task_added?.task)),
         Type::TaskUpdated => {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,14 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use http_kit::client::Authorities;
 use http_kit::{Client, ClientConfig, ClientError};
 use hyper::body::Incoming;
-use proxy::Scheme;
 
-use super::facts::LeaderFact;
-use super::settings::Authorization;
-use crate::Origin;
-
-/// As the original calls itself.
-const AGENT: HeaderValue = HeaderValue::from_static("Master Admin Router");
 /// Redirects followed in a row; more is a circle.
 const MOST_REDIRECTS: usize = 5;
 /// The list of all apps is one answer.
@@ -27,7 +23,7 @@ const LARGEST_EXCUSE: usize = 1 << 12;
 
 /// Why there is no answer that could be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub enum AskError {
     #[error("{0}")]
     Client(#[from] ClientError),
     #[error("it answers {status}: {text}")]
@@ -38,76 +34,138 @@ pub(super) enum AskError {
     Request(#[from] http::Error),
 }
 
+/// A text that names no server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected http://host:port or https://host:port")]
+pub struct NoServer;
+
+/// Gives the `Authorization` for a request to a server of the cluster, fresh each time.
+pub type Authorization =
+    Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Option<HeaderValue>> + Send>> + Send + Sync>;
+
 /// A server by scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Server {
-    scheme: Scheme,
+pub struct Server {
+    is_tls: bool,
     host: Box<str>,
     port: u16,
 }
 
-/// Makes requests as the gateway.
-pub(super) struct Ask {
+/// Where a leading server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderFact {
+    pub address: SocketAddr,
+    pub is_tls: bool,
+}
+
+/// As whom requests are made, and how long they may take.
+#[derive(Clone)]
+pub struct AskConfig {
+    /// What is written as `User-Agent`.
+    pub user_agent: HeaderValue,
+    /// None asks without a token.
+    pub authorization: Option<Authorization>,
+    /// Trusted beside the public ones.
+    pub authorities: Authorities,
+    pub connect_timeout: Duration,
+    /// Until an answer begins, and between its parts. Streams have limits of their own.
+    pub timeout: Duration,
+}
+
+/// Makes requests in the name of one component.
+pub struct Ask {
     client: Client,
+    user_agent: HeaderValue,
     authorization: Option<Authorization>,
+}
+
+// === impl AskConfig ===
+
+impl AskConfig {
+    /// Without a token, and with limits for servers of one's own cluster.
+    pub fn new(user_agent: HeaderValue) -> AskConfig {
+        AskConfig {
+            user_agent,
+            authorization: None,
+            authorities: Authorities::default(),
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(60),
+        }
+    }
 }
 
 // === impl Server ===
 
 impl Server {
-    /// None for sockets of this machine: nobody is asked there.
-    pub(super) fn of(origin: &Origin) -> Option<Server> {
-        let (scheme, host, port) = match origin {
-            Origin::Http { host, port } => (Scheme::Http, host, port),
-            Origin::Https { host, port } => (Scheme::Https, host, port),
-            Origin::Unix(_) => return None,
-        };
-        Some(Server { scheme, host: host.clone(), port: *port })
+    pub fn new(is_tls: bool, host: &str, port: u16) -> Server {
+        Server { is_tls, host: host.into(), port }
     }
 
-    pub(super) fn url(&self, path_and_query: &str) -> String {
+    /// Spoken to without TLS.
+    pub fn http(address: SocketAddr) -> Server {
+        Server::new(false, &address.ip().to_string(), address.port())
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// A name, or an address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Of something at this server. It begins with a slash.
+    pub fn url(&self, path_and_query: &str) -> String {
         format!("{self}{path_and_query}")
     }
 
     /// As it is written in `Location`: also without a scheme. Never from TLS to none, since
     /// tokens are sent there.
     fn redirected(&self, location: &str) -> Option<Server> {
-        let own = if self.scheme == Scheme::Https { "https:" } else { "http:" };
+        let own = if self.is_tls { "https:" } else { "http:" };
         let full = match location.strip_prefix("//") {
             Some(_) => format!("{own}{location}"),
             None => location.to_owned(),
         };
-        let uri: Uri = full.parse().ok()?;
-        let scheme = match uri.scheme_str()? {
-            "https" => Scheme::Https,
-            "http" if self.scheme == Scheme::Http => Scheme::Http,
-            _ => return None,
-        };
-        let (host, port) = host_and_port(&uri, scheme)?;
-        Some(Server { scheme, host: host.into(), port })
+        let server = Server::of(&full.parse().ok()?)?;
+        (server.is_tls || !self.is_tls).then_some(server)
+    }
+
+    fn of(uri: &Uri) -> Option<Server> {
+        let (host, port) = host_and_port(uri)?;
+        Some(Server::new(uri.scheme_str() == Some("https"), host, port))
     }
 
     /// Where it is, if it leads.
-    pub(super) async fn leader(&self) -> Option<LeaderFact> {
+    pub async fn leader(&self) -> Option<LeaderFact> {
         let address = resolve(&self.host, self.port).await?;
-        Some(LeaderFact { address, scheme: self.scheme })
+        Some(LeaderFact { address, is_tls: self.is_tls })
     }
 
     /// Another one of its kind, as `host:port`.
-    pub(super) async fn sibling(&self, host_and_port: &str) -> Option<LeaderFact> {
+    pub async fn sibling(&self, host_and_port: &str) -> Option<LeaderFact> {
         let (host, port) = host_and_port.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address = resolve(host, port.parse().ok()?).await?;
-        Some(LeaderFact { address, scheme: self.scheme })
+        Some(LeaderFact { address, is_tls: self.is_tls })
     }
 }
 
-/// Of a URL without credentials.
-pub(super) fn host_and_port(uri: &Uri, scheme: Scheme) -> Option<(&str, u16)> {
+/// Of a URL of HTTP without credentials; a port that is not written is the scheme's.
+pub fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
+    let usual = match uri.scheme_str()? {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
     let authority = uri.authority()?;
     let port = match authority.as_str().strip_prefix(authority.host())? {
-        "" if scheme == Scheme::Https => 443,
-        "" => 80,
+        "" => usual,
         port => port.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?,
     };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
@@ -121,9 +179,21 @@ async fn resolve(host: &str, port: u16) -> Option<SocketAddr> {
     tokio::net::lookup_host((host, port)).await.ok()?.next()
 }
 
+impl FromStr for Server {
+    type Err = NoServer;
+
+    fn from_str(text: &str) -> Result<Server, NoServer> {
+        let uri: Uri = text.parse().map_err(|_| NoServer)?;
+        match uri.path_and_query().map_or("", |path| path.as_str()) {
+            "" | "/" => Server::of(&uri).ok_or(NoServer),
+            _ => Err(NoServer),
+        }
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.scheme == Scheme::Https { "https" } else { "http" };
+        let scheme = if self.is_tls { "https" } else { "http" };
         match self.host.contains(':') {
             true => write!(out, "{scheme}://[{}]:{}", self.host, self.port),
             false => write!(out, "{scheme}://{}:{}", self.host, self.port),
@@ -134,12 +204,8 @@ impl fmt::Display for Server {
 // === impl Ask ===
 
 impl Ask {
-    pub(super) fn new(
-        authorities: Authorities,
-        authorization: Option<Authorization>,
-        connect_timeout: Duration,
-        timeout: Duration,
-    ) -> Ask {
+    pub fn new(config: AskConfig) -> Ask {
+        let AskConfig { user_agent, authorization, authorities, connect_timeout, timeout } = config;
         let client = Client::new(ClientConfig {
             connect_timeout,
             response_timeout: timeout,
@@ -148,12 +214,12 @@ impl Ask {
             any_certificate: false,
             authorities,
         });
-        Ask { client, authorization }
+        Ask { client, user_agent, authorization }
     }
 
     /// Asks for a stream, where need be of another server than this one; which one it was, and
     /// the stream.
-    pub(super) async fn stream(
+    pub async fn stream(
         &self,
         mut server: Server,
         request: impl Fn(&Server) -> http::Result<Request<Full<Bytes>>>,
@@ -176,7 +242,7 @@ impl Ask {
     }
 
     /// Asks for a document; none for a 404.
-    pub(super) async fn get(&self, url: &str) -> Result<Option<Bytes>, AskError> {
+    pub async fn get(&self, url: &str) -> Result<Option<Bytes>, AskError> {
         let request = Request::get(url).header(header::ACCEPT, "application/json");
         let answer = self.client.fetch(self.signed(request.body(Full::default())?).await).await?;
         match answer.status() {
@@ -187,7 +253,7 @@ impl Ask {
     }
 
     async fn signed(&self, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
-        request.headers_mut().insert(header::USER_AGENT, AGENT);
+        request.headers_mut().insert(header::USER_AGENT, self.user_agent.clone());
         if let Some(authorization) = &self.authorization
             && let Some(mut value) = authorization().await
         {
@@ -212,7 +278,7 @@ fn shown(text: &[u8]) -> String {
 
 /// Pauses that double up to a maximum, each at random between half of its bound and all of it.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     next: Duration,
 }
 
@@ -228,14 +294,16 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    pub(super) fn pause(&mut self) -> Duration {
+    /// How long to wait now.
+    pub fn pause(&mut self) -> Duration {
         let bound = self.next;
         self.next = bound.saturating_mul(2).min(LAST_PAUSE);
         let chance = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         bound.mul_f64(0.5 + chance / 2.0)
     }
 
-    pub(super) fn reset(&mut self) {
+    /// It went well: the next pause is short again.
+    pub fn reset(&mut self) {
         self.next = FIRST_PAUSE;
     }
 }
@@ -245,7 +313,7 @@ mod tests {
     use super::*;
 
     fn server(text: &str) -> Server {
-        Server::of(&text.parse().unwrap()).unwrap()
+        text.parse().unwrap()
     }
 
     #[test]
@@ -264,6 +332,14 @@ mod tests {
         ] {
             let found = server(from).redirected(location);
             assert_eq!(found.map(|to| to.to_string()).as_deref(), to, "{from} {location}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_server_is_refused() {
+        assert_eq!(server("http://h/").to_string(), "http://h:80");
+        for bad in ["", "h:1", "ftp://h", "http://h/x", "http://h?x", "http://u@h", "http://h:0"] {
+            assert_eq!(bad.parse::<Server>(), Err(NoServer), "{bad}");
         }
     }
 

@@ -1,17 +1,15 @@
-//! Marathon's answers and events in the words of the table.
+//! What Marathon's events and answers say, but for what the follower's user reads of them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::facts::{AppFact, MarathonTask, Phase};
-use super::super::labels;
+use super::Decode;
 use super::sse::Event;
 
-/// The events that are asked for.
+/// The events that are always asked for.
 pub(super) const EVENTS: [&str; 9] = [
     "event_stream_attached",
     "api_post_event",
@@ -26,8 +24,8 @@ pub(super) const EVENTS: [&str; 9] = [
 
 /// What an event says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    Task(MarathonTask),
+pub enum Told<Task> {
+    Task(Task),
     /// These apps may have changed.
     Touched(Vec<Arc<str>>),
     /// It is another framework than before.
@@ -35,46 +33,12 @@ pub(crate) enum Told {
 }
 
 /// Makes sense of the events of one stream.
-#[derive(Debug, Default)]
-pub(crate) struct Reader {
+#[derive(Debug)]
+pub struct Reader<D> {
+    decoder: Arc<D>,
     /// Apps that deployments are about. The original tells of a deployment before it shows the
     /// new apps, and tells again when it does, without naming them.
     announced: BTreeSet<Arc<str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StatusUpdate {
-    task_id: Box<str>,
-    task_status: String,
-    app_id: Box<str>,
-    #[serde(default)]
-    host: Option<Box<str>>,
-    #[serde(default)]
-    ports: Option<Vec<u16>>,
-    #[serde(default)]
-    ip_addresses: Option<Vec<Address>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Task {
-    id: Box<str>,
-    #[serde(default)]
-    state: String,
-    #[serde(default)]
-    host: Option<Box<str>>,
-    #[serde(default)]
-    ports: Option<Vec<u16>>,
-    #[serde(default)]
-    ip_addresses: Option<Vec<Address>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Address {
-    #[serde(default)]
-    ip_address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,12 +85,20 @@ struct Action {
 
 // === impl Reader ===
 
-impl Reader {
+impl<D: Decode> Reader<D> {
+    pub fn new(decoder: Arc<D>) -> Reader<D> {
+        Reader { decoder, announced: BTreeSet::new() }
+    }
+
+    pub(super) fn decoder(&self) -> &Arc<D> {
+        &self.decoder
+    }
+
     /// What an event says; none for nothing that matters here.
-    pub(crate) fn event(&mut self, event: &Event) -> Result<Option<Told>, serde_json::Error> {
+    pub fn event(&mut self, event: &Event) -> Result<Option<Told<D::Task>>, serde_json::Error> {
         let data = &*event.data;
         Ok(match event.name.as_str() {
-            "status_update_event" => Some(Told::Task(status_update(serde_json::from_slice(data)?))),
+            "status_update_event" => self.decoder.task(data)?.map(Told::Task),
             "api_post_event" => {
                 let Posted { app_definition } = serde_json::from_slice(data)?;
                 Some(self.changed(vec![app_definition.id.into()]))
@@ -146,29 +118,14 @@ impl Reader {
             }
             "group_change_success" => Some(self.changed(Vec::new())),
             "scheduler_registered_event" => Some(Told::Registered),
-            _ => None,
+            _ => self.decoder.event(event)?,
         })
     }
 
-    fn changed(&mut self, mut apps: Vec<Arc<str>>) -> Told {
+    fn changed(&mut self, mut apps: Vec<Arc<str>>) -> Told<D::Task> {
         apps.extend(std::mem::take(&mut self.announced));
         Told::Touched(apps)
     }
-}
-
-fn status_update(update: StatusUpdate) -> MarathonTask {
-    MarathonTask {
-        id: update.task_id.into(),
-        app: update.app_id.into(),
-        phase: Phase::of(&update.task_status),
-        host: update.host.unwrap_or_default().into(),
-        ports: update.ports.unwrap_or_default(),
-        ip: first_ip(update.ip_addresses),
-    }
-}
-
-fn first_ip(addresses: Option<Vec<Address>>) -> Option<IpAddr> {
-    addresses?.into_iter().find_map(|address| address.ip_address?.parse().ok())
 }
 
 fn apps_of(deployment: Deployment) -> Vec<Arc<str>> {
@@ -178,48 +135,28 @@ fn apps_of(deployment: Deployment) -> Vec<Arc<str>> {
     apps.into_iter().collect()
 }
 
-/// Reads the list of apps; those that are no services are left out.
-pub(crate) fn apps(body: &[u8]) -> Result<Vec<AppFact>, serde_json::Error> {
+/// Reads the list of apps; those that do not matter are left out.
+pub fn apps<D: Decode>(decoder: &D, body: &[u8]) -> Result<Vec<D::App>, serde_json::Error> {
     #[derive(Deserialize)]
     struct List {
         apps: Vec<Value>,
     }
     let List { apps } = serde_json::from_slice(body)?;
-    Ok(apps.into_iter().filter_map(fact).collect())
+    Ok(apps.into_iter().filter_map(|app| decoder.app(app)).collect())
 }
 
-/// Reads one app; none if it is no service.
-pub(crate) fn app(body: &[u8]) -> Result<Option<AppFact>, serde_json::Error> {
+/// Reads one app; none if it does not matter.
+pub fn app<D: Decode>(decoder: &D, body: &[u8]) -> Result<Option<D::App>, serde_json::Error> {
     #[derive(Deserialize)]
     struct One {
         app: Value,
     }
     let One { app } = serde_json::from_slice(body)?;
-    Ok(fact(app))
-}
-
-fn fact(mut app: Value) -> Option<AppFact> {
-    let labelled = labels::read(&app)?.map(Arc::new);
-    let id: Arc<str> = app.get("id")?.as_str()?.into();
-    let mut tasks = app.get_mut("tasks").map(Value::take);
-    let tasks = tasks.as_mut().and_then(Value::as_array_mut).map(std::mem::take);
-    let read = |task: Value| {
-        let task: Task = serde_json::from_value(task).ok()?;
-        Some(MarathonTask {
-            id: task.id.into(),
-            app: Arc::clone(&id),
-            phase: Phase::of(&task.state),
-            host: task.host.unwrap_or_default().into(),
-            ports: task.ports.unwrap_or_default(),
-            ip: first_ip(task.ip_addresses),
-        })
-    };
-    let tasks = tasks.unwrap_or_default().into_iter().filter_map(read).collect();
-    Some(AppFact { id, labelled, tasks })
+    Ok(decoder.app(app))
 }
 
 /// Reads the id of the framework that Marathon is.
-pub(crate) fn framework(body: &[u8]) -> Result<Option<Arc<str>>, serde_json::Error> {
+pub fn framework(body: &[u8]) -> Result<Option<Arc<str>>, serde_json::Error> {
     #[derive(Deserialize)]
     struct Info {
         #[serde(rename = "frameworkId", default)]
@@ -230,7 +167,7 @@ pub(crate) fn framework(body: &[u8]) -> Result<Option<Arc<str>>, serde_json::Err
 }
 
 /// Reads who leads, as `host:port`.
-pub(crate) fn leader(body: &[u8]) -> Result<String, serde_json::Error> {
+pub fn leader(body: &[u8]) -> Result<String, serde_json::Error> {
     #[derive(Deserialize)]
     struct Leader {
         leader: String,
@@ -244,32 +181,53 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    struct Ids;
+
+    impl Decode for Ids {
+        type App = String;
+        type Task = String;
+
+        fn app(&self, app: Value) -> Option<String> {
+            Some(app.get("id")?.as_str()?.to_owned())
+        }
+
+        fn task(&self, data: &[u8]) -> Result<Option<String>, serde_json::Error> {
+            let value: Value = serde_json::from_slice(data)?;
+            Ok(value.get("taskId").and_then(Value::as_str).map(str::to_owned))
+        }
+
+        fn event(&self, event: &Event) -> Result<Option<Told<String>>, serde_json::Error> {
+            let touched = event.name == "health_status_changed_event";
+            Ok(touched.then(|| Told::Touched(vec!["/h".into()])))
+        }
+    }
+
+    fn reader() -> Reader<Ids> {
+        Reader::new(Arc::new(Ids))
+    }
+
     fn event(name: &str, data: &Value) -> Event {
         Event { name: name.to_owned(), data: data.to_string().into_bytes() }
     }
 
     #[test]
-    fn status_updates_tell_where_a_task_is() {
-        let data = json!({"slaveId": "s", "taskId": "a.1", "taskStatus": "TASK_RUNNING",
-            "message": "", "appId": "/a", "host": "10.0.0.1", "ports": [31001, 31000],
-            "ipAddresses": [{"ipAddress": "9.0.0.1", "protocol": "IPv4"}],
-            "version": "2026-01-01T00:00:00.000Z", "eventType": "status_update_event"});
-        let told = Reader::default().event(&event("status_update_event", &data)).unwrap();
-        let expected = MarathonTask {
-            id: "a.1".into(),
-            app: "/a".into(),
-            phase: Phase::Running,
-            host: "10.0.0.1".into(),
-            ports: vec![31001, 31000],
-            ip: Some("9.0.0.1".parse().unwrap()),
-        };
-        assert_eq!(told, Some(Told::Task(expected)));
-        assert!(Reader::default().event(&event("status_update_event", &json!({}))).is_err());
+    fn what_matters_is_the_decoders_to_say() {
+        let told = |name: &str, data: Value| reader().event(&event(name, &data)).ok().flatten();
+        let task = told("status_update_event", json!({"taskId": "a.1"}));
+        assert_eq!(task, Some(Told::Task("a.1".to_owned())));
+        assert_eq!(told("status_update_event", json!({})), None);
+        let broken = Event { name: "status_update_event".to_owned(), data: b"{".to_vec() };
+        assert!(reader().event(&broken).is_err());
+        let health = told("health_status_changed_event", json!({}));
+        assert_eq!(health, Some(Told::Touched(vec!["/h".into()])));
+        let list = json!({"apps": [{"id": "/a"}, {"id": 7}, null, {"id": "/b"}]});
+        assert_eq!(apps(&Ids, list.to_string().as_bytes()).unwrap(), ["/a", "/b"]);
+        assert_eq!(app(&Ids, br#"{"app":{}}"#).unwrap(), None);
     }
 
     #[test]
     fn announced_apps_are_touched_again_when_they_are_shown() {
-        let mut reader = Reader::default();
+        let mut reader = reader();
         let plan = json!({"id": "x", "steps": [
             {"actions": [{"action": "StartApplication", "app": "/b"}]},
             {"actions": [{"action": "ScaleApplication", "app": "/a"}, {"action": "x"}]}]});
@@ -284,26 +242,6 @@ mod tests {
         let posted = json!({"uri": "/v2/apps/d", "appDefinition": {"id": "/d", "labels": {}}});
         assert_eq!(reader.event(&event("api_post_event", &posted)).unwrap(), touched(&["/d"]));
         assert_eq!(reader.event(&event("unheard_of", &json!(7))).unwrap(), None);
-    }
-
-    #[test]
-    fn lists_of_apps_keep_the_services() {
-        let labels = json!({"DCOS_SERVICE_NAME": "a", "DCOS_SERVICE_SCHEME": "http",
-            "DCOS_SERVICE_PORT_INDEX": "0"});
-        let bad = json!({"DCOS_SERVICE_NAME": "b"});
-        let body = json!({"apps": [
-            {"id": "/a", "labels": labels, "portDefinitions": [{}], "tasks": [
-                {"id": "a.1", "state": "TASK_RUNNING", "host": "h", "ports": [1],
-                 "ipAddresses": null},
-                {"no": "task"}]},
-            {"id": "/b", "labels": bad},
-            {"id": "/c", "labels": {}}, {"id": 7}, null]});
-        let apps = apps(body.to_string().as_bytes()).unwrap();
-        let ids: Vec<_> = apps.iter().map(|app| (&*app.id, app.labelled.is_ok())).collect();
-        assert_eq!(ids, [("/a", true), ("/b", false)]);
-        assert_eq!(apps[0].tasks.len(), 1);
-        let one = json!({"app": {"id": "/c", "labels": {}}});
-        assert!(app(one.to_string().as_bytes()).unwrap().is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 
 /// Takes a stream in pieces of any size and gives its events.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     buffer: BytesMut,
     /// How far the buffer was searched for the end of a line.
     searched: usize,
@@ -15,32 +15,32 @@ pub(crate) struct Decoder {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) name: String,
-    pub(crate) data: Vec<u8>,
+pub struct Event {
+    pub name: String,
+    pub data: Vec<u8>,
 }
 
 /// An event, or a line, is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event has more than {limit} bytes")]
-pub(crate) struct TooLong {
+pub struct TooLong {
     limit: usize,
 }
 
 // === impl Decoder ===
 
 impl Decoder {
-    pub(crate) fn new(limit: usize) -> Decoder {
+    pub fn new(limit: usize) -> Decoder {
         let event = Event::default();
         Decoder { buffer: BytesMut::new(), searched: 0, event, has_data: false, limit }
     }
 
-    pub(crate) fn push(&mut self, piece: &[u8]) {
+    pub fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
     }
 
     /// The next whole event, or none until more was pushed.
-    pub(crate) fn next_event(&mut self) -> Result<Option<Event>, TooLong> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, TooLong> {
         while let Some(at) = self.line_end() {
             self.check(at)?;
             let mut line = self.buffer.split_to(at);
