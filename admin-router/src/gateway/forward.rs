@@ -202,6 +202,7 @@ impl Inner {
             response,
             limits: Arc::clone(self.paces.get(ask.route.pace)),
             upgrade: if edits.upgrade { Upgrade::Allow } else { Upgrade::Strip },
+            follow: None,
         }
     }
 

@@ -38,6 +38,7 @@ impl Policy for Everything {
             response: None,
             limits: Arc::clone(&self.limits),
             upgrade: Upgrade::Allow,
+            follow: None,
         }))
     }
 

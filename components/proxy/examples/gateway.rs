@@ -44,6 +44,7 @@ impl Policy for Everything {
             response: None,
             limits: Arc::clone(&self.limits),
             upgrade: Upgrade::Allow,
+            follow: None,
         }))
     }
 

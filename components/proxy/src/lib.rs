@@ -39,8 +39,8 @@ pub use head::{HeadError, RequestHead};
 pub use metrics::Metrics;
 pub use path::{Path, PathError};
 pub use policy::{
-    Decision, Forward, HeaderEdits, Host, Later, Limits, Peer, Policy, Refusal, Response,
-    ResponseEdit, ResponseHead, RouteId, Scheme, Upgrade,
+    Decision, Follow, Forward, HeaderEdits, Host, Later, Limits, Outcome, Peer, Policy, Refusal,
+    Response, ResponseEdit, ResponseHead, RouteId, Scheme, Upgrade,
 };
-pub use server::{Running, Server, ServerError};
+pub use server::{Doors, Running, Server, ServerError};
 pub use upstream::{Address, Protocol, Upstream};

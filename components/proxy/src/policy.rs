@@ -21,6 +21,19 @@ pub trait Policy: Send + Sync + 'static {
     /// The page for what the engine itself refuses. `request` is absent when the head could not
     /// be read.
     fn refuse(&self, request: Option<&RequestHead>, peer: &Peer, refusal: &Refusal) -> Response;
+
+    /// Whom a request goes to instead that came to nothing with `failed`. Asked only where the
+    /// upstream did nothing with it, or where doing it twice does no harm; `attempt` is 1 after
+    /// the first failure. None leaves it at that.
+    fn elsewhere(
+        &self,
+        _request: &Arc<RequestHead>,
+        _peer: &Peer,
+        _failed: &Forward,
+        _attempt: u8,
+    ) -> Option<Box<Forward>> {
+        None
+    }
 }
 
 /// Where a request comes from.
@@ -69,6 +82,28 @@ pub struct Forward {
     pub response: Option<Arc<dyn ResponseEdit>>,
     pub limits: Arc<Limits>,
     pub upgrade: Upgrade,
+    /// Dropped with the request, whatever becomes of it.
+    pub follow: Option<Box<dyn Follow>>,
+}
+
+/// Hears what became of a request that was forwarded.
+pub trait Follow: Send {
+    /// It is over. Not called for a request that is given up with its connection: then this is
+    /// dropped only.
+    fn finished(&mut self, outcome: &Outcome);
+}
+
+/// How a request went.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub status: u16,
+    /// Bytes of bodies, from the client and to it.
+    pub received: u64,
+    pub sent: u64,
+    /// From the request's going out to the head of the answer.
+    pub upstream_time: Option<Duration>,
+    /// What ended it early.
+    pub error: Option<&'static str>,
 }
 
 /// The `Host` header that the upstream gets.

@@ -50,6 +50,8 @@ pub struct Running {
     pub plain_address: Option<SocketAddr>,
     pub tls_address: Option<SocketAddr>,
     pub metrics: Arc<Metrics>,
+    /// Brings in connections that were accepted elsewhere.
+    pub doors: Doors,
     /// Ends when every connection has ended and the threads are gone.
     pub join: JoinHandle<()>,
 }
@@ -66,12 +68,12 @@ pub enum ServerError {
 struct Accepted {
     stream: std::net::TcpStream,
     seat: Seat,
+    tls: Option<Arc<Certificates>>,
 }
 
 /// What a connection holds as long as it is open.
 struct Seat {
     address: SocketAddr,
-    scheme: Scheme,
     loads: Arc<[AtomicUsize]>,
     worker: usize,
     _permit: OwnedSemaphorePermit,
@@ -80,17 +82,16 @@ struct Seat {
 /// Accepts on one listener.
 struct Acceptor {
     listener: std::net::TcpListener,
-    scheme: Scheme,
-    seats: Arc<Semaphore>,
-    loads: Arc<[AtomicUsize]>,
-    workers: Vec<mpsc::Sender<Accepted>>,
+    tls: Option<Arc<Certificates>>,
+    doors: Doors,
 }
 
 /// Where accepted connections go.
-struct Doors {
+#[derive(Clone)]
+pub struct Doors {
     seats: Arc<Semaphore>,
     loads: Arc<[AtomicUsize]>,
-    workers: Vec<mpsc::Sender<Accepted>>,
+    workers: Arc<[mpsc::Sender<Accepted>]>,
 }
 
 /// What a worker's thread starts with.
@@ -124,19 +125,18 @@ impl Server {
         let tls_address = tls.as_ref().and_then(|listener| listener.local_addr().ok());
         let (routes, log) = (config.routes.clone(), config.access_log.clone());
         let metrics = Metrics::new(routes, workers, log);
+        let certificates = config.tls.as_ref().map(|(_, certificates)| Arc::clone(certificates));
         let config = Arc::new(config);
         let loads: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
         let seats = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..workers).map(|_| mpsc::channel::<Accepted>(HANDED)).unzip();
-        let listeners = [(plain, Scheme::Http), (tls, Scheme::Https)];
+        let doors = Doors { seats, loads, workers: senders.into() };
         let mut acceptors: Vec<Acceptor> = Vec::new();
-        for (listener, scheme) in listeners {
+        for (listener, tls) in [(plain, None), (tls, certificates)] {
             let Some(listener) = listener else { continue };
-            let (seats, loads) = (Arc::clone(&seats), Arc::clone(&loads));
-            acceptors.push(Acceptor { listener, scheme, seats, loads, workers: senders.clone() });
+            acceptors.push(Acceptor { listener, tls, doors: doors.clone() });
         }
-        drop(senders);
         let token = token.child_token();
         let mut ends = Vec::new();
         for (index, handed) in receivers.into_iter().enumerate() {
@@ -161,7 +161,7 @@ impl Server {
                 let _ = end.await;
             }
         });
-        Ok(Running { plain_address, tls_address, metrics, join })
+        Ok(Running { plain_address, tls_address, metrics, doors, join })
     }
 }
 
@@ -259,16 +259,17 @@ async fn drain(context: &Rc<Context>) {
 /// A connection that another worker accepted.
 fn take(context: &Rc<Context>, accepted: Accepted) {
     match TcpStream::from_std(accepted.stream) {
-        Ok(stream) => begin(context, stream, accepted.seat),
+        Ok(stream) => begin(context, stream, accepted.seat, accepted.tls),
         Err(error) => tracing::debug!(%error, "a connection is lost"),
     }
 }
 
-fn begin(context: &Rc<Context>, stream: TcpStream, seat: Seat) {
+fn begin(context: &Rc<Context>, stream: TcpStream, seat: Seat, tls: Option<Arc<Certificates>>) {
     let Ok(local) = stream.local_addr() else { return };
-    let peer = Peer { address: seat.address, local, scheme: seat.scheme, server_name: None };
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let peer = Peer { address: seat.address, local, scheme, server_name: None };
     let watch = context.deadlines.watch();
-    tokio::task::spawn_local(connection(Rc::clone(context), stream, peer, watch, seat));
+    tokio::task::spawn_local(connection(Rc::clone(context), stream, peer, watch, seat, tls));
 }
 
 /// No `async fn`: those keep their arguments twice, and idle connections are many.
@@ -278,14 +279,14 @@ fn connection(
     peer: Peer,
     watch: Watch,
     seat: Seat,
+    tls: Option<Arc<Certificates>>,
 ) -> impl Future<Output = ()> {
     let metrics = Arc::clone(&context.observer.metrics);
     metrics.connections.add(1);
     metrics.connections_open.add(1);
     async move {
-        match context.config.tls.as_ref().filter(|_| peer.scheme == Scheme::Https) {
-            Some((_, certificates)) => {
-                let certificates = Arc::clone(certificates);
+        match tls {
+            Some(certificates) => {
                 // Plain connections are many: they do not hold what TLS needs.
                 Box::pin(secure(context, stream, peer, watch, &certificates)).await;
             }
@@ -354,14 +355,14 @@ impl Acceptor {
                 return;
             }
         };
-        let doors = Doors { seats: self.seats, loads: self.loads, workers: self.workers };
+        let (doors, tls) = (&self.doors, &self.tls);
         let accept = async {
             loop {
                 // Without a free seat clients wait in the kernel's queue.
-                let Ok(permit) = Arc::clone(&doors.seats).acquire_owned().await else { return };
+                let Some(permit) = doors.permit().await else { return };
                 match listener.accept().await {
                     Ok((stream, address)) => {
-                        doors.hand(&context, stream, address, self.scheme, permit).await;
+                        doors.hand(&context, stream, address, tls.clone(), permit).await;
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -392,28 +393,58 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 // === impl Doors ===
 
 impl Doors {
+    /// Serves a connection that was accepted elsewhere, with TLS where there are certificates.
+    /// It counts as one of the server's: while all seats are taken this waits.
+    pub async fn bring(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        tls: Option<Arc<Certificates>>,
+    ) {
+        let Some(permit) = self.permit().await else { return };
+        let (worker, seat) = self.seat(address, permit);
+        self.send(worker, stream, seat, tls).await;
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.seats).acquire_owned().await.ok()
+    }
+
+    /// A seat with the worker that has the fewest.
+    fn seat(&self, address: SocketAddr, permit: OwnedSemaphorePermit) -> (usize, Seat) {
+        let load =
+            |worker: &usize| self.loads.get(*worker).map(|load| load.load(Ordering::Relaxed));
+        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
+        (worker, Seat::new(address, Arc::clone(&self.loads), worker, permit))
+    }
+
     async fn hand(
         &self,
         context: &Rc<Context>,
         stream: TcpStream,
         address: SocketAddr,
-        scheme: Scheme,
+        tls: Option<Arc<Certificates>>,
         permit: OwnedSemaphorePermit,
     ) {
-        let load =
-            |worker: &usize| self.loads.get(*worker).map(|load| load.load(Ordering::Relaxed));
-        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
-        let loads = Arc::clone(&self.loads);
-        let seat = Seat::new(address, scheme, loads, worker, permit);
-        if worker == context.worker {
-            begin(context, stream, seat);
-            return;
+        let (worker, seat) = self.seat(address, permit);
+        match worker == context.worker {
+            true => begin(context, stream, seat, tls),
+            false => self.send(worker, stream, seat, tls).await,
         }
+    }
+
+    async fn send(
+        &self,
+        worker: usize,
+        stream: TcpStream,
+        seat: Seat,
+        tls: Option<Arc<Certificates>>,
+    ) {
         let Some(door) = self.workers.get(worker) else { return };
         match stream.into_std() {
             Ok(stream) => {
                 // An error says that the worker is gone: nobody is sent there any more.
-                if door.send(Accepted { stream, seat }).await.is_err()
+                if door.send(Accepted { stream, seat, tls }).await.is_err()
                     && let Some(load) = self.loads.get(worker)
                 {
                     tracing::error!(worker, "a worker has ended; its connections go to others");
@@ -430,7 +461,6 @@ impl Doors {
 impl Seat {
     fn new(
         address: SocketAddr,
-        scheme: Scheme,
         loads: Arc<[AtomicUsize]>,
         worker: usize,
         permit: OwnedSemaphorePermit,
@@ -438,7 +468,7 @@ impl Seat {
         if let Some(load) = loads.get(worker) {
             load.fetch_add(1, Ordering::Relaxed);
         }
-        Seat { address, scheme, loads, worker, _permit: permit }
+        Seat { address, loads, worker, _permit: permit }
     }
 }
 

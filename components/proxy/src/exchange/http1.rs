@@ -13,7 +13,7 @@ use super::outgoing::Outgoing;
 use super::pool::Pool;
 use super::source::Source;
 use super::upload::Upload;
-use super::{Failure, Length, Piece, connect};
+use super::{Failure, Length, Piece, Setback, connect};
 use crate::buffer::Buffer;
 use crate::deadline::Watch;
 use crate::wire::body::{Incoming, Scan};
@@ -67,7 +67,7 @@ pub(super) async fn begin<S: Source>(
     outgoing: &Outgoing<'_>,
     source: &mut S,
     watch: &Watch,
-) -> Result<Exchange, Failure> {
+) -> Result<Exchange, Setback> {
     let forward = outgoing.forward;
     let upstream = &forward.upstream;
     let name = || Arc::clone(&upstream.name);
@@ -75,7 +75,7 @@ pub(super) async fn begin<S: Source>(
     let mut tries = 0;
     loop {
         if upstream.is_retired() {
-            return Err(Failure::Refused(Refusal::Unavailable { upstream: name() }));
+            return Err(Setback::harmless(Refusal::Unavailable { upstream: name() }));
         }
         let pooled = if tries == 0 || tries < forward.limits.retries { pool.take() } else { None };
         let reused = pooled.is_some();
@@ -89,14 +89,19 @@ pub(super) async fn begin<S: Source>(
             Ok(()) => return Ok(exchange),
             Err(Trouble::Failure(failure)) => {
                 exchange.count(&failure);
-                return Err(failure);
+                return Err(failure.into());
             }
             Err(Trouble::Silent) => {}
         }
         pool.metrics.failures.add(1);
-        if tries >= forward.limits.retries || !exchange.may_repeat(source.length()) {
+        let repeatable = exchange.may_repeat(source.length());
+        if tries >= forward.limits.retries || !repeatable {
             let reason = "it closed the connection without an answer";
-            return Err(Failure::Refused(Refusal::BadGateway { upstream: name(), reason }));
+            let refusal = Refusal::BadGateway { upstream: name(), reason };
+            return Err(match repeatable {
+                true => Setback::harmless(refusal),
+                false => Failure::Refused(refusal).into(),
+            });
         }
         pool.metrics.retries.add(1);
         tries += 1;
@@ -109,15 +114,16 @@ async fn connected<S: Source>(
     outgoing: &Outgoing<'_>,
     pool: &Rc<Pool>,
     source: &mut S,
-) -> Result<Io, Failure> {
+) -> Result<Io, Setback> {
     let forward = outgoing.forward;
     let connect = connect::connect(context, &forward.upstream, pool, forward.limits.connect);
     let mut connect = Box::pin(connect);
     poll_fn(|cx| {
         if let Poll::Ready(done) = connect.as_mut().poll(cx) {
-            return Poll::Ready(done.map_err(Failure::Refused));
+            // Of a body nothing was read yet.
+            return Poll::Ready(done.map_err(Setback::harmless));
         }
-        source.poll_gone(cx).map(|()| Err(Failure::Gone))
+        source.poll_gone(cx).map(|()| Err(Failure::Gone.into()))
     })
     .await
 }

@@ -23,11 +23,12 @@ use http::header::{HeaderName, HeaderValue};
 
 use crate::buffer::Buffer;
 use crate::deadline::Watch;
+use crate::observe::Client;
 use crate::wire::elements;
 use crate::wire::field::Kind;
 use crate::wire::response::{Answer, AnswerBody};
 use crate::worker;
-use crate::{Protocol, Refusal, ResponseHead};
+use crate::{Forward, Protocol, Refusal, RequestHead, ResponseHead};
 
 pub(crate) use self::io::Io;
 pub(crate) use crate::wire::body::Length;
@@ -43,6 +44,13 @@ pub(crate) enum Failure {
     Gone,
     /// Told to the client, as long as nothing of an answer went out.
     Refused(Refusal),
+}
+
+/// Why one upstream gave no answer.
+pub(crate) struct Setback {
+    failure: Failure,
+    /// Another one may be asked: this one did nothing with the request, or twice does no harm.
+    elsewhere: bool,
 }
 
 /// A piece of an answer's body.
@@ -63,6 +71,20 @@ pub(crate) enum Exchange {
     H2c(Box<h2c::Call>),
 }
 
+// === impl Setback ===
+
+impl Setback {
+    fn harmless(refusal: Refusal) -> Setback {
+        Setback { failure: Failure::Refused(refusal), elsewhere: true }
+    }
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Setback {
+        Setback { failure, elsewhere: false }
+    }
+}
+
 // === impl Failure ===
 
 impl From<SourceError> for Failure {
@@ -74,21 +96,63 @@ impl From<SourceError> for Failure {
     }
 }
 
-/// Sends the request and waits for the first head of the answer. Connects, retries where that is
-/// safe, respects the route's limits.
+/// A request that is forwarded, as far as it is not about one upstream.
+#[derive(Clone, Copy)]
+pub(crate) struct Onward<'a> {
+    pub(crate) request: &'a Arc<RequestHead>,
+    pub(crate) client: &'a Client,
+    pub(crate) request_id: &'a [u8],
+    /// The client waits for `100 Continue`.
+    pub(crate) expects: bool,
+}
+
+/// Other upstreams that are asked, at most: a policy that knows no end is none.
+const MOST_ELSEWHERE: u8 = 8;
+
+/// Sends the request and waits for the first head of the answer; where one upstream fails and
+/// the policy names another, from that one. `forward` is the one that it was in the end.
 ///
 /// `watch` must be attached to the task that polls, and belongs to this request alone.
 pub(crate) async fn begin<S: Source>(
     context: &Rc<worker::Context>,
-    outgoing: &Outgoing<'_>,
+    onward: Onward<'_>,
+    forward: &mut Box<Forward>,
     source: &mut S,
     watch: &Watch,
 ) -> Result<Exchange, Failure> {
+    let Onward { request, client, request_id, expects } = onward;
+    for attempt in 1.. {
+        let outgoing = Outgoing { request, forward, client, request_id, expects };
+        let Setback { failure, elsewhere } =
+            match begin_with(context, &outgoing, source, watch).await {
+                Ok(exchange) => return Ok(exchange),
+                Err(setback) => setback,
+            };
+        let policy = &context.policy;
+        let next = match elsewhere && attempt <= MOST_ELSEWHERE {
+            true => policy.elsewhere(request, &client.peer, forward, attempt),
+            false => None,
+        };
+        match next {
+            Some(next) => *forward = next,
+            None => return Err(failure),
+        }
+    }
+    Err(Failure::Gone)
+}
+
+/// Connects, retries where that is safe, respects the route's limits.
+async fn begin_with<S: Source>(
+    context: &Rc<worker::Context>,
+    outgoing: &Outgoing<'_>,
+    source: &mut S,
+    watch: &Watch,
+) -> Result<Exchange, Setback> {
     let forward = outgoing.forward;
     if !forward.target.iter().all(u8::is_ascii_graphic) {
         let reason = "the target made for it is invalid";
         let upstream = Arc::clone(&forward.upstream.name);
-        return Err(Failure::Refused(Refusal::BadGateway { upstream, reason }));
+        return Err(Failure::Refused(Refusal::BadGateway { upstream, reason }).into());
     }
     match forward.upstream.protocol {
         Protocol::H2c => {

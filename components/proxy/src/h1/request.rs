@@ -12,14 +12,14 @@ use super::relay::{self, Relayed};
 use super::tunnel;
 use super::write::{self, Shape};
 use crate::deadline::Watch;
-use crate::exchange::{self, Exchange, Failure, Outgoing};
+use crate::exchange::{self, Exchange, Failure, Onward};
 use crate::observe::{Client, Record};
 use crate::outbox::{Framing, Outbox};
 use crate::settle::{Verdict, settle};
 use crate::wire::field::Kind;
 use crate::wire::request::Parsed;
 use crate::worker::RequestId;
-use crate::{Forward, Refusal, RequestHead, Response, RouteId};
+use crate::{Forward, Outcome, Refusal, RequestHead, Response, RouteId};
 
 /// What becomes of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,27 +117,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         let settled = settle(&context, request, peer, self.connection, self.watch).await;
         match settled {
             Ok(Verdict::Respond(response)) => self.respond(response).await,
-            Ok(Verdict::Forward(forward, body)) => {
+            Ok(Verdict::Forward(mut forward, body)) => {
                 self.told.route = forward.route;
                 self.told.user = forward.user.clone();
                 self.told.upstream = Some(Arc::clone(&forward.upstream.name));
                 if let Some(body) = body {
                     self.connection.give(body);
                 }
-                match self.connection.limit_body(forward.limits.request_body) {
-                    Ok(()) => self.forward(request, id, &forward).await,
+                let after = match self.connection.limit_body(forward.limits.request_body) {
+                    Ok(()) => self.forward(request, id, &mut forward).await,
                     Err(refusal) => self.refuse(&refusal).await,
+                };
+                if let Some(follow) = &mut forward.follow {
+                    follow.finished(&self.outcome());
                 }
+                after
             }
             Err(failure) => self.fail(failure).await,
         }
     }
 
-    async fn forward(&mut self, request: &RequestHead, id: &[u8], forward: &Forward) -> After {
+    async fn forward(
+        &mut self,
+        request: &Arc<RequestHead>,
+        id: &[u8],
+        forward: &mut Box<Forward>,
+    ) -> After {
         let context = Rc::clone(&self.connection.context);
         let expects = self.connection.waits();
-        let outgoing = Outgoing { request, forward, client: self.client, request_id: id, expects };
-        let begun = exchange::begin(&context, &outgoing, self.connection, self.watch).await;
+        let onward = Onward { request, client: self.client, request_id: id, expects };
+        let begun = exchange::begin(&context, onward, forward, self.connection, self.watch).await;
+        if !self
+            .told
+            .upstream
+            .as_ref()
+            .is_some_and(|told| Arc::ptr_eq(told, &forward.upstream.name))
+        {
+            self.told.upstream = Some(Arc::clone(&forward.upstream.name));
+        }
         let mut exchange = match begun {
             Ok(exchange) => exchange,
             Err(failure) => return self.fail(failure).await,
@@ -326,6 +343,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             (Ok(()), true) => After::Next,
             (Ok(()), false) => After::Linger,
             (Err(_), _) => After::Abort,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            status: self.told.status,
+            received: self.connection.received() + self.told.tunnelled,
+            sent: self.told.sent,
+            upstream_time: self.told.upstream_time,
+            error: self.told.error,
         }
     }
 

@@ -16,13 +16,13 @@ use super::request::{self, Incoming};
 use super::respond::{self, Gone, Outlet};
 use super::tasks::Job;
 use crate::deadline::Watch;
-use crate::exchange::{self, Exchange, Failure, Outgoing, Piece, Source};
+use crate::exchange::{self, Exchange, Failure, Onward, Piece, Source};
 use crate::observe::{Client, Record};
 use crate::settle::{Verdict, settle};
 use crate::wire::field::Kind;
 use crate::wire::response::AnswerBody;
 use crate::worker::{self, RequestId};
-use crate::{Forward, Refusal, RequestHead, Response, RouteId};
+use crate::{Forward, Outcome, Refusal, RequestHead, Response, RouteId};
 
 /// A request while it is served.
 struct Serving<'a> {
@@ -104,26 +104,37 @@ impl Serving<'_> {
         let peer = &self.client.peer;
         match settle(self.context, &request, peer, &mut self.stream, self.watch).await {
             Ok(Verdict::Respond(response)) => Box::pin(self.respond(response)).await,
-            Ok(Verdict::Forward(forward, body)) => {
+            Ok(Verdict::Forward(mut forward, body)) => {
                 self.told.route = forward.route;
                 self.told.user = forward.user.clone();
                 self.told.upstream = Some(Arc::clone(&forward.upstream.name));
                 if let Some(body) = body {
                     self.stream.give(body);
                 }
-                match self.stream.limit_body(forward.limits.request_body) {
-                    Ok(()) => self.forward(&request, id, &forward).await,
+                let end = match self.stream.limit_body(forward.limits.request_body) {
+                    Ok(()) => self.forward(&request, id, &mut forward).await,
                     Err(refusal) => Box::pin(self.refuse(&refusal)).await,
+                };
+                if let Some(follow) = &mut forward.follow {
+                    follow.finished(&self.outcome());
                 }
+                end
             }
             Err(failure) => Box::pin(self.fail(failure)).await,
         }
     }
 
-    async fn forward(&mut self, request: &RequestHead, id: &[u8], forward: &Forward) -> End {
+    async fn forward(
+        &mut self,
+        request: &Arc<RequestHead>,
+        id: &[u8],
+        forward: &mut Box<Forward>,
+    ) -> End {
         let expects = self.stream.waits();
-        let outgoing = Outgoing { request, forward, client: self.client, request_id: id, expects };
-        let begun = exchange::begin(self.context, &outgoing, &mut self.stream, self.watch).await;
+        let onward = Onward { request, client: self.client, request_id: id, expects };
+        let stream = &mut self.stream;
+        let begun = exchange::begin(self.context, onward, forward, stream, self.watch).await;
+        self.told.upstream = Some(Arc::clone(&forward.upstream.name));
         let mut exchange = match begun {
             Ok(exchange) => exchange,
             Err(failure) => return Box::pin(self.fail(failure)).await,
@@ -254,6 +265,16 @@ impl Serving<'_> {
                     None => self.stream.respond.send_reset(reason),
                 }
             }
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            status: self.told.status,
+            received: self.stream.received(),
+            sent: self.stream.outlet.as_ref().map_or(0, Outlet::sent),
+            upstream_time: self.told.upstream_time,
+            error: self.told.error,
         }
     }
 

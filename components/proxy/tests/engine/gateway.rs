@@ -75,6 +75,7 @@ impl Everything {
             response: None,
             limits: Arc::clone(&self.limits),
             upgrade: Upgrade::Allow,
+            follow: None,
         }))
     }
 }

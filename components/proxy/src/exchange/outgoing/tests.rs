@@ -33,6 +33,7 @@ fn forward() -> Forward {
         response: None,
         limits: Arc::new(Limits::default()),
         upgrade: Upgrade::Allow,
+        follow: None,
     }
 }
 
