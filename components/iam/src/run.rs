@@ -86,8 +86,10 @@ pub async fn start(
         .map_err(|source| IamError::File { path: config.data_dir.clone(), source })?;
     let feed = Feed::new(shutdown.clone());
     let (store, watch) = Store::open(Arc::clone(&state), Arc::clone(&feed)).await?;
+    tell_of_start(&audit, address).await?;
     let first = Bootstrap {
         store: &store,
+        audit: &audit,
         cluster: &state,
         node_key: &keys.node_key,
         passwords: &keys.passwords,
@@ -95,10 +97,7 @@ pub async fn start(
         address,
         superuser_account: config.superuser_service_account.as_ref(),
     };
-    let before = store.state().revision();
     let Places { admin_password_file, service_accounts } = first.run().await?;
-    let made = store.state().revision() - before;
-    tell_of_start(&audit, address, made).await?;
     tracing::info!(fingerprint = keys.authority.fingerprint(), "the cluster's authority");
     let ca_file = config.data_dir.join("ca.crt");
     let nobody = SigningKey::generate_es256().and_then(|key| SigningKey::es256(&key));
@@ -125,16 +124,11 @@ pub async fn start(
     })
 }
 
-/// What stands in the audit log before the first request.
-async fn tell_of_start(audit: &Audit, address: SocketAddr, made: u64) -> Result<(), IamError> {
+/// What stands in the audit log before anything else.
+async fn tell_of_start(audit: &Audit, address: SocketAddr) -> Result<(), IamError> {
     let object = address.to_string();
     let started = Event { event: "service-start", object, ..Event::default() };
-    let object = format!("{made} changes: the first administrator, accounts of components");
-    let made = (made > 0).then_some(Event { event: "bootstrap", object, ..Event::default() });
-    for event in std::iter::once(started).chain(made) {
-        audit.record(event, since_epoch()).await?;
-    }
-    Ok(())
+    Ok(audit.record(started, since_epoch()).await?)
 }
 
 async fn serve(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use identity::PublicKey;
 use tokio::sync::Semaphore;
 
-use crate::audit::{Audit, Event, since_epoch};
+use crate::audit::{Audit, BEGUN, Event, since_epoch};
 use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::http::call::Call;
@@ -42,6 +42,46 @@ pub(crate) struct Caller {
     pub(crate) superuser: bool,
 }
 
+/// A change that the audit log has the beginning of. How it ends is told as well; should that
+/// line not come about, the beginning says that it may have been made.
+#[must_use]
+pub(crate) struct Begun<'a> {
+    iam: &'a Iam,
+    event: Event,
+}
+
+// === impl Begun ===
+
+impl Begun<'_> {
+    /// What it turned out to be about.
+    pub(crate) fn about(&mut self, object: String) {
+        self.event.object = object;
+    }
+
+    /// It is made.
+    pub(crate) async fn done(self) {
+        self.end("allow", "").await;
+    }
+
+    /// It was not made.
+    pub(crate) async fn refused(self, reason: &str) {
+        self.end("deny", reason).await;
+    }
+
+    /// It may have been made.
+    pub(crate) async fn unknown(self) {
+        self.end("unknown", "the state could not be written").await;
+    }
+
+    async fn end(self, result: &'static str, reason: &str) {
+        let event = Event { result, reason: reason.to_owned(), ..self.event };
+        // What is made is made, and its beginning is told: the answer is not that it failed.
+        if self.iam.record(event).await.is_err() {
+            tracing::error!("the audit log has the beginning of a change, but not its end");
+        }
+    }
+}
+
 // === impl Iam ===
 
 impl Iam {
@@ -73,42 +113,53 @@ impl Iam {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a change on somebody's behalf. It is written, and in the audit log, when this
-    /// returns.
+    /// Makes a change on somebody's behalf. When this returns it is written; that it was begun
+    /// stood in the audit log before.
     pub(crate) async fn change(
         &self,
         call: &Call,
         caller: &Caller,
         command: &Command,
     ) -> Result<(), ApiError> {
-        // A change that could not be told is not made.
-        if self.audit.is_failing() {
-            self.record(event(call, "audit-recovered", &caller.uid)).await?;
-        }
-        let happened = Event {
-            object: command.object(),
-            result: "allow",
-            ..event(call, command.name(), &caller.uid)
-        };
-        match self.store.run_as(command, caller.superuser).await {
-            Ok(_) => self.record(happened).await,
-            Err(StoreError::Refused(refusal)) => {
+        let happened =
+            Event { object: command.object(), ..event(call, command.name(), &caller.uid) };
+        match self.store.would_change(command, caller.superuser) {
+            Ok(true) => {}
+            Ok(false) => return self.record(Event { result: "allow", ..happened }).await,
+            Err(refusal) => {
                 if refusal.status == http::StatusCode::FORBIDDEN {
                     let reason = refusal.description.clone();
                     self.record(Event { result: "deny", reason, ..happened }).await?;
                 }
+                return Err(refusal);
+            }
+        }
+        let begun = self.begin(happened).await?;
+        match self.store.run_as(command, caller.superuser).await {
+            Ok(_) => {
+                begun.done().await;
+                Ok(())
+            }
+            Err(StoreError::Refused(refusal)) => {
+                begun.refused(&refusal.description).await;
                 Err(refusal)
             }
             Err(StoreError::Contended) => {
+                begun.refused("the state changed too fast").await;
                 Err(ApiError::unavailable("The state changes too fast; try again."))
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a change failed");
-                let reason = "the state could not be written".to_owned();
-                self.record(Event { result: "unknown", reason, ..happened }).await?;
+                begun.unknown().await;
                 Err(ApiError::internal())
             }
         }
+    }
+
+    /// Writes that a change begins: one that cannot be told is not made.
+    pub(crate) async fn begin(&self, event: Event) -> Result<Begun<'_>, ApiError> {
+        self.record(Event { result: BEGUN, ..event.clone() }).await?;
+        Ok(Begun { iam: self, event })
     }
 
     /// Writes an event; without it nothing is answered as done.

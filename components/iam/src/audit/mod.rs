@@ -28,6 +28,10 @@ pub use self::verify::{Broken, Verified, verify};
 /// The name of the current file in the data folder.
 pub const FILE: &str = "audit.jsonl";
 
+/// The result of a change that is about to be made. Without a line with another result after it,
+/// it may have been made or not.
+pub(crate) const BEGUN: &str = "begun";
+
 /// Events that wait for the disk; more, and those who cause them wait.
 const INBOX: usize = 1024;
 /// Lines that share a flush.
@@ -51,7 +55,7 @@ pub struct Event {
     pub from: String,
     /// With what: a user, a group, a resource, a path.
     pub object: String,
-    /// `allow` or `deny`.
+    /// `allow` or `deny`; [`BEGUN`] before a change, and `unknown` when it may have been made.
     pub result: &'static str,
     /// Why, when it was denied.
     pub reason: String,

@@ -25,6 +25,7 @@ use serde_json::json;
 
 use self::accounts::{ACCOUNTS, Account, Grant};
 use crate::ApiError;
+use crate::audit::{Audit, AuditError, BEGUN, Event, since_epoch};
 use crate::model::{
     Command, Credential, NewUser, PasswordHash, ProviderType, SUPERUSER_RID, SUPERUSERS, State,
     Subject, Write,
@@ -58,6 +59,8 @@ pub(crate) enum BootstrapError {
     Stored { uid: String, reason: String },
     #[error("cannot read or write the cluster's state")]
     State(#[from] StateError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// Where things are.
@@ -70,6 +73,7 @@ pub(crate) struct Places {
 /// What it takes.
 pub(crate) struct Bootstrap<'a> {
     pub(crate) store: &'a Store,
+    pub(crate) audit: &'a Audit,
     pub(crate) cluster: &'a Arc<dyn ClusterState>,
     pub(crate) node_key: &'a NodeKey,
     pub(crate) passwords: &'a Passwords,
@@ -135,7 +139,8 @@ impl Bootstrap<'_> {
         let decide = |state: &State| {
             batch(state, superuser(state, ADMIN, "The first administrator", credential.clone()))
         };
-        if !self.store.run_once(&mark, decide).await? {
+        let what = format!("the first administrator, {ADMIN}");
+        if !self.step(what, &mark, decide).await? {
             // Another instance was first, with a password of its own.
             std::fs::remove_file(file)
                 .map_err(|source| SecretFileError::Io { path: file.to_owned(), source })?;
@@ -153,7 +158,8 @@ impl Bootstrap<'_> {
             let description = "Superuser service account defined in the configuration";
             batch(state, superuser(state, uid, description, credential.clone()))
         };
-        self.store.run_once(&mark(path, Bytes::new()), decide).await?;
+        let what = format!("the superuser of the configuration, {uid}");
+        self.step(what, &mark(path, Bytes::new()), decide).await?;
         Ok(())
     }
 
@@ -206,7 +212,7 @@ impl Bootstrap<'_> {
             }
             batch(state, commands)
         };
-        if self.store.run_once(&mark, decide).await? {
+        if self.step(format!("the account {}", account.uid), &mark, decide).await? {
             return Ok(record);
         }
         let entry = self.cluster.get(path).await?;
@@ -239,8 +245,33 @@ impl Bootstrap<'_> {
             batch(state, if known { grants(state, account.uid, &new) } else { Vec::new() })
         };
         // Where another instance was faster it granted the same.
-        self.store.run_once(&mark, decide).await?;
+        let granted: Vec<String> = new.iter().map(grant_name).collect();
+        let what = format!("new permissions of {}: {}", account.uid, granted.join(", "));
+        self.step(what, &mark, decide).await?;
         Ok(record)
+    }
+
+    /// One step, which stands in the audit log before it is made, and how it ended. Says no when
+    /// another instance made it.
+    async fn step(
+        &self,
+        what: String,
+        mark: &Op,
+        decide: impl Fn(&State) -> Result<Vec<Write>, ApiError>,
+    ) -> Result<bool, BootstrapError> {
+        let event = Event { event: "bootstrap", object: what, ..Event::default() };
+        let tell = |result, reason: &str| {
+            let event = Event { result, reason: reason.to_owned(), ..event.clone() };
+            self.audit.record(event, since_epoch())
+        };
+        tell(BEGUN, "").await?;
+        let done = self.store.run_once(mark, decide).await;
+        match &done {
+            Ok(true) => tell("allow", "").await?,
+            Ok(false) => tell("deny", "another instance was first").await?,
+            Err(_) => tell("unknown", "the state could not be written").await?,
+        }
+        Ok(done?)
     }
 
     fn seal(&self, path: &str, uid: &str, record: &AccountRecord) -> Result<Bytes, BootstrapError> {

@@ -37,8 +37,10 @@ impl World {
         let store = self.store().await;
         let data_dir = self.folder.path().join(name);
         secrets::create_folder(&data_dir).unwrap();
+        let audit = Audit::open(&data_dir, 1 << 20).unwrap();
         let bootstrap = Bootstrap {
             store: &store,
+            audit: &audit,
             cluster: &self.cluster,
             node_key: &self.node_key,
             passwords: &self.passwords,
@@ -205,8 +207,10 @@ async fn what_a_later_version_needs_is_granted_and_what_was_taken_is_not() {
         ],
     };
     let data_dir = world.folder.path().join("one");
+    let audit = Audit::open(&data_dir, 1 << 20).unwrap();
     let bootstrap = Bootstrap {
         store: &store,
+        audit: &audit,
         cluster: &world.cluster,
         node_key: &world.node_key,
         passwords: &world.passwords,
@@ -236,4 +240,33 @@ async fn the_installations_superuser_is_made_from_its_key() {
     store.run(&Command::DeleteUser { uid: "bootstrapuser".to_owned() }).await.unwrap();
     let (store, _) = world.start("one", Some(&account)).await;
     assert!(store.state().user("bootstrapuser").is_err(), "made once");
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_not_made() {
+    let world = World::new();
+    let store = world.store().await;
+    let data_dir = world.folder.path().join("one");
+    secrets::create_folder(&data_dir).unwrap();
+    let log = data_dir.join(crate::audit::FILE);
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let audit = Audit::open(&data_dir, 1 << 20).unwrap();
+    let bootstrap = Bootstrap {
+        store: &store,
+        audit: &audit,
+        cluster: &world.cluster,
+        node_key: &world.node_key,
+        passwords: &world.passwords,
+        data_dir: &data_dir,
+        address: "127.0.0.1:8101".parse().unwrap(),
+        superuser_account: None,
+    };
+    assert!(matches!(bootstrap.run().await, Err(BootstrapError::Audit(_))));
+    assert_eq!(store.state().users().count(), 0);
+    std::fs::remove_file(&log).unwrap();
+    bootstrap.run().await.unwrap();
+    assert!(store.state().user(ADMIN).is_ok());
+    let told = std::fs::read_to_string(&log).unwrap();
+    let first = told.lines().find(|line| line.contains(ADMIN)).unwrap();
+    assert!(first.contains("\"result\":\"begun\""), "{first}");
 }

@@ -10,7 +10,7 @@ use super::{Answer, render};
 use crate::ApiError;
 use crate::audit::Event;
 use crate::ca::api;
-use crate::service::{Caller, Iam, event};
+use crate::service::{Begun, Caller, Iam, event};
 use crate::signing::SigningError;
 
 /// The authority's own certificate, for everybody.
@@ -47,10 +47,15 @@ pub(super) async fn answer(
 
 /// A new signing key; it signs once everybody had the time to learn of it.
 pub(super) async fn rotate(iam: &Iam, call: &Call, caller: &Caller) -> Answer {
-    let rotated = iam.keys.keyring.rotate().await.map_err(failed)?;
-    let object = format!("key {}", rotated.kid);
-    let made = Event { object, result: "allow", ..event(call, "signing-key-create", &caller.uid) };
-    iam.record(made).await?;
+    let object = "a new key".to_owned();
+    let rotation = Event { object, ..event(call, "signing-key-create", &caller.uid) };
+    let mut begun = iam.begin(rotation).await?;
+    let rotated = match iam.keys.keyring.rotate().await {
+        Ok(rotated) => rotated,
+        Err(error) => return Err(failed(begun, error).await),
+    };
+    begun.about(format!("key {}", rotated.kid));
+    begun.done().await;
     let body = json!({ "kid": rotated.kid, "signs_from": rotated.signs_from });
     let mut response = render::ok(&body);
     *response.status_mut() = StatusCode::CREATED;
@@ -59,21 +64,30 @@ pub(super) async fn rotate(iam: &Iam, call: &Call, caller: &Caller) -> Answer {
 
 /// A key is out, at once, with all tokens it signed.
 pub(super) async fn revoke(iam: &Iam, call: &Call, caller: &Caller, kid: &str) -> Answer {
-    iam.keys.keyring.revoke(kid).await.map_err(failed)?;
     let object = format!("key {kid}");
-    let gone = Event { object, result: "allow", ..event(call, "signing-key-revoke", &caller.uid) };
-    iam.record(gone).await?;
+    let gone = Event { object, ..event(call, "signing-key-revoke", &caller.uid) };
+    let begun = iam.begin(gone).await?;
+    if let Err(error) = iam.keys.keyring.revoke(kid).await {
+        return Err(failed(begun, error).await);
+    }
+    begun.done().await;
     Ok(render::no_content())
 }
 
-fn failed(error: SigningError) -> ApiError {
+/// What is answered to a change that was begun and not made.
+async fn failed(begun: Begun<'_>, error: SigningError) -> ApiError {
     match error {
         SigningError::UnknownKey | SigningError::TooMany => {
+            begun.refused(&error.to_string()).await;
             ApiError::invalid_data(error.to_string())
         }
-        SigningError::Contention => ApiError::unavailable(error.to_string()),
+        SigningError::Contention => {
+            begun.refused(&error.to_string()).await;
+            ApiError::unavailable(error.to_string())
+        }
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "signing keys");
+            begun.unknown().await;
             ApiError::internal()
         }
     }

@@ -1,5 +1,7 @@
 //! Logins at OpenID Connect providers, and the providers' configuration.
 
+use std::sync::Arc;
+
 use http::header::{COOKIE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use http_kit::{Response, respond};
@@ -10,6 +12,7 @@ use super::login::{denied, granted, no_store, token_for};
 use super::{Answer, render};
 use crate::ApiError;
 use crate::audit::Event;
+use crate::model::User;
 use crate::oidc::{self, Finished, Login, Sso, SsoError, Target};
 use crate::providers::ProvidersError;
 use crate::service::{Caller, Iam, event};
@@ -69,13 +72,8 @@ pub(super) async fn id_token(iam: &Iam, call: &Call, token: &str) -> Answer {
         Ok(login) => login,
         Err(error) => return Err(refusal(iam, call, &error).await?),
     };
-    match iam.keys.sso.user(&iam.store, &login).await {
-        Ok((user, made)) => {
-            if made {
-                told_of_new_user(iam, call, &login).await?;
-            }
-            granted(iam, call, LOGIN, &user, None).await
-        }
+    match user(iam, call, &login).await? {
+        Ok(user) => granted(iam, call, LOGIN, &user, None).await,
         Err(error) => Err(refusal(iam, call, &error).await?),
     }
 }
@@ -96,22 +94,36 @@ pub(super) async fn provider(
         }
         body
     };
-    let (changed, name) = match call.method {
-        Method::PUT => (providers.create(id, with_base(body()?)).await, "provider-create"),
-        Method::PATCH => (providers.patch(id, body()?).await, "provider-update"),
-        Method::DELETE => (providers.delete(id).await, "provider-delete"),
+    let begin = |name| {
+        let object = format!("provider {}", id.chars().take(96).collect::<String>());
+        iam.begin(Event { object, ..event(call, name, &caller.uid) })
+    };
+    let (begun, changed) = match call.method {
+        Method::PUT => {
+            let config = with_base(body()?);
+            (begin("provider-create").await?, providers.create(id, config).await)
+        }
+        Method::PATCH => {
+            let config = body()?;
+            (begin("provider-update").await?, providers.patch(id, config).await)
+        }
+        Method::DELETE => (begin("provider-delete").await?, providers.delete(id).await),
         _ => return Ok(render::ok(&providers.show(id)?)),
     };
     match changed {
         Ok(()) => {
-            let object = format!("provider {id}");
-            iam.record(Event { object, result: "allow", ..event(call, name, &caller.uid) }).await?;
+            begun.done().await;
             let created = call.method == Method::PUT;
             Ok(if created { render::created() } else { render::no_content() })
         }
-        Err(ProvidersError::Refused(refusal)) => Err(refusal),
+        Err(ProvidersError::Refused(refusal)) => {
+            // Its words may repeat what was sent.
+            begun.refused(refusal.code.unwrap_or("refused")).await;
+            Err(refusal)
+        }
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "a provider was not changed");
+            begun.unknown().await;
             Err(ApiError::internal())
         }
     }
@@ -120,10 +132,10 @@ pub(super) async fn provider(
 /// The session, and on to where the user was going; or the token, for a program.
 async fn logged_in(iam: &Iam, call: &Call, finished: Finished) -> Result<Answer, SsoError> {
     let Finished { login, target } = finished;
-    let (user, made) = iam.keys.sso.user(&iam.store, &login).await?;
-    if made && let Err(error) = told_of_new_user(iam, call, &login).await {
-        return Ok(Err(error));
-    }
+    let user = match user(iam, call, &login).await {
+        Ok(user) => user?,
+        Err(error) => return Ok(Err(error)),
+    };
     Ok(match target {
         Target::Path(path) => granted(iam, call, LOGIN, &user, None).await.map(|session| {
             let mut response = to(StatusCode::SEE_OTHER, &path);
@@ -143,9 +155,29 @@ async fn logged_in(iam: &Iam, call: &Call, finished: Finished) -> Result<Answer,
     })
 }
 
-async fn told_of_new_user(iam: &Iam, call: &Call, login: &Login) -> Result<(), ApiError> {
+/// The user whom a provider vouches for, made if need be and if its configuration says so.
+async fn user(
+    iam: &Iam,
+    call: &Call,
+    login: &Login,
+) -> Result<Result<Arc<User>, SsoError>, ApiError> {
+    let known = match Sso::known_user(&iam.store, login) {
+        Ok(known) => known,
+        Err(error) => return Ok(Err(error)),
+    };
+    if let Some(user) = known {
+        return Ok(Ok(user));
+    }
     let object = format!("user {} of provider {}", login.uid, login.provider_id());
-    iam.record(Event { object, result: "allow", ..event(call, "user-create", &login.uid) }).await
+    let begun = iam.begin(Event { object, ..event(call, "user-create", &login.uid) }).await?;
+    let made = Sso::make_user(&iam.store, login).await;
+    match &made {
+        Ok((_, true)) => begun.done().await,
+        Ok((_, false)) => begun.refused("another login made it").await,
+        Err(error) if error.is_refusal() => begun.refused(&error.to_string()).await,
+        Err(_) => begun.unknown().await,
+    }
+    Ok(made.map(|(user, _)| user))
 }
 
 /// What a browser sees of a login that failed, or a program.

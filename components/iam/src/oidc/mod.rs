@@ -211,19 +211,23 @@ impl Sso {
         flow::clear_cookie(secure)
     }
 
-    /// The user of a login, and whether it was made just now, which the provider's
-    /// configuration may allow.
-    pub(crate) async fn user(
-        &self,
-        store: &Store,
-        login: &Login,
-    ) -> Result<(Arc<User>, bool), SsoError> {
+    /// The user of a login; none where there is none yet that may be made, which the provider's
+    /// configuration says.
+    pub(crate) fn known_user(store: &Store, login: &Login) -> Result<Option<Arc<User>>, SsoError> {
         if let Ok(user) = store.state().user(&login.uid) {
-            return Ok((check_user(user, login)?, false));
+            return check_user(user, login).map(Some);
         }
         if !login.provider.config.auto_create_users {
             return Err(SsoError::UnknownUser);
         }
+        Ok(None)
+    }
+
+    /// Makes the user of a login; says no when it was another login that did.
+    pub(crate) async fn make_user(
+        store: &Store,
+        login: &Login,
+    ) -> Result<(Arc<User>, bool), SsoError> {
         let command = Command::CreateUser(NewUser {
             uid: login.uid.clone(),
             description: login.description.clone(),

@@ -56,6 +56,14 @@ impl World {
         self.sso.finish(&Params::parse(&returned), Some(&cookie(&start))).await
     }
 
+    /// The user of a login, and whether it was made just now.
+    async fn user(&self, login: &Login) -> Result<(Arc<User>, bool), SsoError> {
+        match Sso::known_user(&self.store, login)? {
+            Some(user) => Ok((user, false)),
+            None => Sso::make_user(&self.store, login).await,
+        }
+    }
+
     async fn refused(&self, behaviour: Behaviour) -> SsoError {
         self.idp.behave(behaviour);
         let error = self.log_in(None).await.unwrap_err();
@@ -75,14 +83,14 @@ async fn a_login_makes_a_user_who_may_do_nothing() {
     let finished = world.log_in(Some("/service/x/")).await.unwrap();
     assert_eq!(finished.target, Target::Path("/service/x/".to_owned()));
     assert_eq!(finished.login.uid, "ann@example.com");
-    let (user, made) = world.sso.user(&world.store, &finished.login).await.unwrap();
+    let (user, made) = world.user(&finished.login).await.unwrap();
     assert!(made);
     assert_eq!((user.provider_type, user.provider_id.as_str()), (ProviderType::Oidc, "ours"));
     assert!(user.is_remote() && user.password.is_none());
     assert_eq!(world.store.state().acls().count(), 0);
     assert_eq!(world.store.state().groups_of("ann@example.com").count(), 0);
     let again = world.log_in(None).await.unwrap();
-    assert_eq!(world.sso.user(&world.store, &again.login).await.unwrap(), (user, false));
+    assert_eq!(world.user(&again.login).await.unwrap(), (user, false));
 }
 
 #[tokio::test]
@@ -243,7 +251,7 @@ async fn targets_elsewhere_and_providers_unknown_are_refused_at_the_start() {
 async fn users_belong_to_one_provider() {
     let world = World::with(|config| config["auto_create_users"] = json!(false)).await;
     let login = world.log_in(None).await.unwrap().login;
-    let user = async || world.sso.user(&world.store, &login).await;
+    let user = async || world.user(&login).await;
     assert!(matches!(user().await, Err(SsoError::UnknownUser)));
     let make = async |credential: Credential| {
         let uid = login.uid.clone();

@@ -72,6 +72,15 @@ impl Store {
         self.current.load_full()
     }
 
+    /// Whether a command would change something, as far as is known now; or why it is refused.
+    pub(crate) fn would_change(
+        &self,
+        command: &Command,
+        superuser: bool,
+    ) -> Result<bool, ApiError> {
+        Ok(!decide(&self.state(), command, superuser)?.is_empty())
+    }
+
     /// Makes a change. When this returns the change is durable and followers hear of it.
     pub(crate) async fn run(&self, command: &Command) -> Result<Arc<State>, StoreError> {
         self.run_as(command, true).await
@@ -87,11 +96,7 @@ impl Store {
         let mut seen = self.writer.lock().await;
         for _ in 0..TRIES {
             let before = self.state();
-            if !superuser && needs_superuser(&before, command) {
-                let text = "Only superusers may change what superusers are made of.";
-                return Err(ApiError::forbidden(text).into());
-            }
-            let writes = command.run(&before)?;
+            let writes = decide(&before, command, superuser)?;
             if writes.is_empty() {
                 return Ok(before);
             }
@@ -233,6 +238,15 @@ impl Store {
         self.feed.publish(&before, &state);
         self.current.store(Arc::new(state));
     }
+}
+
+/// What a command writes, for a superuser or somebody else.
+fn decide(state: &State, command: &Command, superuser: bool) -> Result<Vec<Write>, ApiError> {
+    if !superuser && needs_superuser(state, command) {
+        let text = "Only superusers may change what superusers are made of.";
+        return Err(ApiError::forbidden(text));
+    }
+    command.run(state)
 }
 
 async fn load(cluster: &dyn ClusterState) -> Result<(State, Option<Version>), StoreError> {

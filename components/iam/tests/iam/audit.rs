@@ -21,6 +21,14 @@ async fn everything_that_happened_is_there_and_no_secret() {
     assert_eq!(iam.patch("/users/anna", json!({ "password": "very-secret-4" })).await.status, 204);
     let iam = iam.restarted().await;
     let lines = iam.audit();
+    let (first, lines): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| line["event"] == "bootstrap");
+    assert!(first.len() >= 12 && first.len() % 2 == 0, "{first:?}");
+    for step in first.chunks(2) {
+        assert_eq!((&step[0]["result"], &step[1]["result"]), (&json!("begun"), &json!("allow")));
+        assert_eq!(step[0]["object"], step[1]["object"]);
+    }
+    let told_of_bootstrap = u64::try_from(first.len()).unwrap();
     let all: Vec<(&str, &str, &str)> = lines
         .iter()
         .map(|line| {
@@ -32,34 +40,41 @@ async fn everything_that_happened_is_there_and_no_secret() {
         all,
         [
             ("service-start", "", ""),
-            ("bootstrap", "", ""),
             ("login-password", "admin", "allow"),
+            ("user-create", "admin", "begun"),
             ("user-create", "admin", "allow"),
             ("login-password", "(not a uid)", "deny"),
             ("login-password", "anna", "allow"),
             ("refused", "anna", "deny"),
+            ("acl-create", "admin", "begun"),
             ("acl-create", "admin", "allow"),
+            ("permission-create", "admin", "begun"),
             ("permission-create", "admin", "allow"),
+            ("user-update", "admin", "begun"),
             ("user-update", "admin", "allow"),
             ("service-start", "", ""),
             ("login-password", "admin", "allow"),
         ]
     );
-    assert_eq!(lines[3]["from"], "203.0.113.7");
-    assert_eq!(lines[3]["request_id"], "request-1");
-    assert_eq!(lines[3]["object"], "user anna");
-    assert_eq!(lines[8]["object"], "user anna: read on dcos:x");
-    assert_eq!(lines[9]["object"], "user anna: password");
+    assert_eq!(lines[2]["from"], "203.0.113.7");
+    assert_eq!(lines[2]["request_id"], "request-1");
+    assert_eq!(lines[2]["object"], "user anna");
+    assert_eq!(lines[10]["object"], "user anna: read on dcos:x");
+    assert_eq!(lines[11]["object"], "user anna: password");
     let folder = iam.stopped().await;
     let path = folder.path().join("iam/audit.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("very-secret") && !text.contains(&token));
     let verified = verify(&path).unwrap();
-    assert_eq!((verified.lines, verified.complete), (12, true));
+    let all = u64::try_from(lines.len()).unwrap() + told_of_bootstrap;
+    assert_eq!((verified.lines, verified.complete), (all, true));
     let tampered = text.replacen("\"uid\":\"anna\"", "\"uid\":\"ben\"", 1);
     std::fs::write(&path, tampered).unwrap();
     let broken = verify(&path).unwrap_err().to_string();
-    assert!(broken.contains("audit.jsonl, line 6"), "{broken}");
+    let line = text.lines().position(|line| line.contains("\"uid\":\"anna\"")).unwrap() + 1;
+    assert!(broken.ends_with(&format!(
+        "audit.jsonl, line {line}: it was changed, or a line before it was changed, removed or added"
+    )), "{broken}");
 }
 
 #[tokio::test]
@@ -73,6 +88,36 @@ async fn no_secret_is_in_what_is_stored_or_answered() {
     }
     let list: Value = iam.get("/users").await.json();
     assert!(list["array"].as_array().unwrap().iter().all(|user| user.get("password").is_none()));
+    iam.stopped().await;
+}
+
+/// Whatever it is that is the first to find the log gone: it is not made.
+#[tokio::test]
+async fn a_change_is_told_before_it_is_made() {
+    // Each line begins a file, for which the folder is needed.
+    let iam = started_with(|config| config.audit_file_bytes = 1).await;
+    let (here, away) = (iam.folder.path().join("iam"), iam.folder.path().join("away"));
+    let keys = async || iam.ask(Method::GET, "/auth/jwks").send().await.json();
+    let before = keys().await;
+    let kid = before["keys"][0]["kid"].as_str().unwrap().to_owned();
+    let provider = json!({ "issuer": "https://a.b", "client_id": "c", "base_url": "https://d.e" });
+    let changes = [
+        (Method::PUT, "/groups/g".to_owned(), json!({ "description": "" })),
+        (Method::PUT, "/auth/oidc/providers/p".to_owned(), provider),
+        (Method::POST, "/auth/keys/rotate".to_owned(), json!({})),
+        (Method::DELETE, format!("/auth/keys/{kid}"), json!({})),
+    ];
+    for (method, path, body) in changes {
+        std::fs::rename(&here, &away).unwrap();
+        let reply = iam.ask(method, &path).admin().json(body).send().await;
+        assert_eq!(reply.status, 503, "{path}: {reply:?}");
+        std::fs::rename(&away, &here).unwrap();
+        // Something is written again, so that the next is the first again.
+        iam.user(&format!("u{}", path.len())).await;
+    }
+    iam.get("/groups/g").await.refused(400, "ERR_UNKNOWN_GROUP_ID");
+    iam.get("/auth/oidc/providers/p").await.refused(400, "ERR_UNKNOWN_PROVIDER_ID");
+    assert_eq!(keys().await, before);
     iam.stopped().await;
 }
 

@@ -71,6 +71,9 @@ async fn a_browser_comes_back_logged_in_where_it_was_going() {
     let audit = iam.audit();
     let events: Vec<_> = audit.iter().filter_map(|line| line["event"].as_str()).collect();
     assert!(events.contains(&"provider-create") && events.contains(&"login-oidc"), "{events:?}");
+    let results = audit.iter().filter(|line| line["event"] == "user-create");
+    let results: Vec<_> = results.filter_map(|line| line["result"].as_str()).collect();
+    assert_eq!(results, ["begun", "allow"], "the user was made by the login");
     assert!(!format!("{audit:?}").contains(provider::SECRET));
     iam.stopped().await;
 }
