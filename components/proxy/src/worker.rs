@@ -90,11 +90,12 @@ impl Context {
     /// To be called a few times a second.
     pub(crate) fn tick(&self) {
         self.deadlines.tick(Instant::now());
-        self.pools.drop_retired();
         let now = self.deadlines.now();
         if now >= self.next_sweep.get() {
             self.next_sweep.set(now + Duration::from_secs(1));
+            self.pools.drop_retired();
             self.pools.sweep(now);
+            self.h2c.drop_retired();
         }
     }
 

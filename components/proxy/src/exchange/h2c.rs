@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{self, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use rustc_hash::FxHashMap;
 use tokio::sync::Mutex;
 
@@ -47,8 +47,9 @@ pub(crate) struct Connections {
 
 /// Those to one upstream.
 struct Entry {
-    /// Holds the upstream, so that no other one comes to stand at its address in memory.
-    upstream: Arc<Upstream>,
+    /// Keeps the address from being used for another upstream, not the upstream itself.
+    upstream: Weak<Upstream>,
+    name: Arc<str>,
     metrics: Arc<UpstreamMetrics>,
     open: RefCell<Vec<Rc<Connection>>>,
     /// Whoever connects has it; the others wait for the connection that comes of it.
@@ -59,9 +60,18 @@ struct Connection {
     requests: SendRequest<Bytes>,
     active: Cell<usize>,
     closed: Cell<bool>,
+    /// Nobody comes any more: it ends with its last stream.
+    leaving: Cell<bool>,
     served: Cell<bool>,
     watch: Watch,
     keep_alive: Duration,
+}
+
+/// What reads and writes for a connection, and what is to be done when it ends, however it does:
+/// whoever keeps a connection that is closed keeps its deadline, which a stop waits for.
+struct Driving {
+    entry: Rc<Entry>,
+    connection: Rc<Connection>,
 }
 
 /// A stream on a connection.
@@ -110,14 +120,15 @@ pub(super) async fn begin<S: Source>(
     source: &mut S,
     watch: &Watch,
 ) -> Result<Call, Failure> {
-    let entry = context.h2c.entry(context, &outgoing.forward.upstream);
+    let upstream = &outgoing.forward.upstream;
+    let entry = context.h2c.entry(context, upstream);
     let limits = &outgoing.forward.limits;
     let Some(head) = request(outgoing, source.length()) else {
         return Err(entry.bad("the request cannot be sent over HTTP/2"));
     };
     poll_fn(|cx| source.poll_invite(cx)).await?;
     for _ in 0..=limits.retries {
-        let connection = entry.connection(context, limits, source, watch).await?;
+        let connection = entry.connection(context, upstream, limits, source, watch).await?;
         let active = Active::new(&connection);
         let begun = open(&entry, limits, &connection, active, &head, source, watch).await;
         let (mut call, response) = match begun {
@@ -155,7 +166,7 @@ async fn open<S: Source>(
 ) -> Result<(Call, ResponseFuture), Trouble> {
     let mut requests = connection.requests.clone();
     let ready = within(watch, limits.connect, source, poll_fn(|cx| requests.poll_ready(cx))).await;
-    let ready = ready.map_err(|late| Trouble::Failed(late.failure(&entry.upstream)))?;
+    let ready = ready.map_err(|late| Trouble::Failed(late.failure(&entry.name)))?;
     let over = source.length() == Length::None;
     let sent = ready.and_then(|()| requests.send_request(head.clone(), over));
     let Ok((response, request)) = sent else {
@@ -218,7 +229,7 @@ fn request(outgoing: &Outgoing<'_>, length: Length) -> Option<Request<()>> {
 }
 
 /// The head of an answer as one of HTTP/1.1, to be read as all others are.
-fn head_text(response: &Response<RecvStream>) -> Vec<u8> {
+fn head_text(response: &Response<RecvStream>, method: &Method) -> Vec<u8> {
     let mut text = b"HTTP/1.1 ".to_vec();
     text.extend_from_slice(response.status().as_str().as_bytes());
     text.extend_from_slice(b" \r\n");
@@ -228,7 +239,9 @@ fn head_text(response: &Response<RecvStream>) -> Vec<u8> {
         text.extend_from_slice(value.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
-    if !response.headers().contains_key(header::CONTENT_LENGTH) {
+    // Without a body by what they are, these say nothing of how long one would be.
+    let bodiless = method == Method::HEAD || response.status() == StatusCode::NOT_MODIFIED;
+    if !bodiless && !response.headers().contains_key(header::CONTENT_LENGTH) {
         text.extend_from_slice(match response.body().is_end_stream() {
             true => b"content-length: 0\r\n",
             false => b"transfer-encoding: chunked\r\n",
@@ -296,7 +309,7 @@ impl Call {
             return Failure::Refused(Refusal::RequestTimeout { seconds });
         }
         self.entry.metrics.timeouts.add(1);
-        let upstream = Arc::clone(&self.entry.upstream.name);
+        let upstream = Arc::clone(&self.entry.name);
         Failure::Refused(Refusal::GatewayTimeout { upstream, seconds })
     }
 
@@ -315,7 +328,7 @@ impl Call {
         limits: &HeadLimits,
         method: &Method,
     ) -> Result<(), &'static str> {
-        self.head = head_text(&response);
+        self.head = head_text(&response, method);
         self.answer = response::parse(&self.head, limits, method)?;
         self.body = Some(response.into_body());
         Ok(())
@@ -493,12 +506,9 @@ impl Connections {
         if let Some(entry) = to.get(&key) {
             return Rc::clone(entry);
         }
-        // New upstreams are rare: the moment to forget those that nobody else knows.
-        to.retain(|_, entry| {
-            !entry.upstream.is_retired() && Arc::strong_count(&entry.upstream) > 1
-        });
         let entry = Rc::new(Entry {
-            upstream: Arc::clone(upstream),
+            upstream: Arc::downgrade(upstream),
+            name: Arc::clone(&upstream.name),
             metrics: context.observer.metrics.upstream(&upstream.name),
             open: RefCell::default(),
             connecting: Mutex::new(()),
@@ -506,18 +516,29 @@ impl Connections {
         to.insert(key, Rc::clone(&entry));
         entry
     }
+
+    /// Lets go of upstreams that are retired or gone: what runs there runs on, what is idle ends.
+    pub(crate) fn drop_retired(&self) {
+        self.to.borrow_mut().retain(|_, entry| {
+            let alive = entry.upstream.upgrade().is_some_and(|upstream| !upstream.is_retired());
+            if !alive {
+                entry.open.borrow().iter().for_each(|connection| connection.leave());
+            }
+            alive
+        });
+    }
 }
 
 // === impl Entry ===
 
 impl Entry {
     fn bad(&self, reason: &'static str) -> Failure {
-        let upstream = Arc::clone(&self.upstream.name);
+        let upstream = Arc::clone(&self.name);
         Failure::Refused(Refusal::BadGateway { upstream, reason })
     }
 
     fn unavailable(&self) -> Failure {
-        let upstream = Arc::clone(&self.upstream.name);
+        let upstream = Arc::clone(&self.name);
         Failure::Refused(Refusal::Unavailable { upstream })
     }
 
@@ -533,11 +554,12 @@ impl Entry {
     async fn connection<S: Source>(
         self: &Rc<Entry>,
         context: &Rc<worker::Context>,
+        upstream: &Upstream,
         limits: &Limits,
         source: &mut S,
         watch: &Watch,
     ) -> Result<Rc<Connection>, Failure> {
-        if self.upstream.is_retired() {
+        if upstream.is_retired() {
             return Err(self.unavailable());
         }
         if let Some(free) = self.free() {
@@ -547,19 +569,19 @@ impl Entry {
             let _connecting = self.connecting.lock().await;
             match self.free() {
                 Some(free) => Ok(free),
-                None => self.connect(context).await,
+                None => self.connect(context, upstream).await,
             }
         };
         match within(watch, limits.connect, source, connect).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
                 self.metrics.connects_failed.add(1);
-                tracing::debug!(%error, upstream = %self.upstream.name, "no connection");
+                tracing::debug!(%error, upstream = %self.name, "no connection");
                 Err(self.unavailable())
             }
             Err(late) => {
                 self.metrics.connects_failed.add(1);
-                Err(late.failure(&self.upstream))
+                Err(late.failure(&self.name))
             }
         }
     }
@@ -567,8 +589,9 @@ impl Entry {
     async fn connect(
         self: &Rc<Entry>,
         context: &Rc<worker::Context>,
+        upstream: &Upstream,
     ) -> std::io::Result<Rc<Connection>> {
-        let io = Batch::new(context, connect::open(&self.upstream).await?);
+        let io = Batch::new(context, connect::open(upstream).await?);
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -585,15 +608,44 @@ impl Entry {
             requests,
             active: Cell::new(0),
             closed: Cell::new(false),
+            leaving: Cell::new(false),
             served: Cell::new(false),
             watch,
             keep_alive,
         });
         self.metrics.connects.add(1);
-        let metrics = Arc::clone(&self.metrics);
-        tokio::task::spawn_local(drive(driver, io, Rc::clone(&connection), metrics));
         self.open.borrow_mut().push(Rc::clone(&connection));
+        let driving = Driving::new(self, &connection);
+        tokio::task::spawn_local(drive(driver, io, driving));
         Ok(connection)
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    fn leave(&self) {
+        self.leaving.set(true);
+        if self.active.get() == 0 {
+            self.watch.set(Some(Duration::ZERO));
+        }
+    }
+}
+
+// === impl Driving ===
+
+impl Driving {
+    fn new(entry: &Rc<Entry>, connection: &Rc<Connection>) -> Driving {
+        entry.metrics.open.add(1);
+        Driving { entry: Rc::clone(entry), connection: Rc::clone(connection) }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.connection.closed.set(true);
+        self.entry.metrics.open.sub(1);
+        self.entry.open.borrow_mut().retain(|open| !Rc::ptr_eq(open, &self.connection));
     }
 }
 
@@ -613,25 +665,16 @@ impl Drop for Active {
         let active = connection.active.get().saturating_sub(1);
         connection.active.set(active);
         if active == 0 {
-            let stopping = connection.watch.stopping();
-            connection.watch.set(Some(if stopping {
-                Duration::ZERO
-            } else {
-                connection.keep_alive
-            }));
+            let over = connection.watch.stopping() || connection.leaving.get();
+            connection.watch.set(Some(if over { Duration::ZERO } else { connection.keep_alive }));
         }
     }
 }
 
 /// Reads and writes for all streams of a connection, until it breaks, was idle for long, or the
 /// server stops.
-async fn drive(
-    driver: h2::client::Connection<Batch<Io>, Bytes>,
-    io: Batch<Io>,
-    connection: Rc<Connection>,
-    metrics: Arc<UpstreamMetrics>,
-) {
-    metrics.open.add(1);
+async fn drive(driver: h2::client::Connection<Batch<Io>, Bytes>, io: Batch<Io>, driving: Driving) {
+    let connection = &driving.connection;
     let mut driver = pin!(driver);
     poll_fn(|cx| {
         connection.watch.attach(cx.waker());
@@ -645,8 +688,6 @@ async fn drive(
         if connection.watch.aborted() || (idle && stop) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    connection.closed.set(true);
-    metrics.open.sub(1);
 }
 
 /// Why something was not waited for.
@@ -658,11 +699,11 @@ enum Late {
 // === impl Late ===
 
 impl Late {
-    fn failure(self, upstream: &Arc<Upstream>) -> Failure {
+    fn failure(self, upstream: &Arc<str>) -> Failure {
         match self {
             Late::Gone => Failure::Gone,
             Late::Timeout(limit) => Failure::Refused(Refusal::GatewayTimeout {
-                upstream: Arc::clone(&upstream.name),
+                upstream: Arc::clone(upstream),
                 seconds: limit.as_secs(),
             }),
         }

@@ -7,16 +7,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, Request, Response};
-use proxy::{Address, Protocol, Upstream};
+use proxy::{Address, Protocol, ServerConfig, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::gateway::{Everything, Gateway, call, certificates, request, send_all, soon, until};
+use crate::raw::Raw;
+
+/// Much longer than a test takes.
+const LONG: std::time::Duration = std::time::Duration::from_secs(3600);
 
 #[derive(Default)]
 struct Facts {
     connections: AtomicUsize,
+    /// Of those, the ones that have ended.
+    ended: AtomicUsize,
+    requests: AtomicUsize,
     resets: AtomicUsize,
     refused: AtomicUsize,
 }
@@ -47,8 +54,12 @@ impl Backend {
     }
 
     fn gateway(&self) -> Gateway {
+        self.gateway_with(|_| {})
+    }
+
+    fn gateway_with(&self, change: impl FnOnce(&mut ServerConfig)) -> Gateway {
         let upstream = Upstream::new("backend", Address::Tcp(self.address), Protocol::H2c);
-        Gateway::start(Everything::new(&upstream), &certificates(&[&["a.test"]]))
+        Gateway::with(Everything::new(&upstream), &certificates(&[&["a.test"]]), change)
     }
 }
 
@@ -64,6 +75,7 @@ async fn connection(socket: TcpStream, streams: u32, facts: Arc<Facts>) {
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     let mut tasks = JoinSet::new();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
+        facts.requests.fetch_add(1, Ordering::Relaxed);
         if request.uri().path() == "/refused" && facts.refused.fetch_add(1, Ordering::Relaxed) == 0
         {
             respond.send_reset(Reason::REFUSED_STREAM);
@@ -71,6 +83,7 @@ async fn connection(socket: TcpStream, streams: u32, facts: Arc<Facts>) {
         }
         tasks.spawn(serve(request, respond, Arc::clone(&facts)));
     }
+    facts.ended.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Answers as a gRPC server does: each message comes back, the status is a trailer.
@@ -80,6 +93,19 @@ async fn serve(
     facts: Arc<Facts>,
 ) {
     let (parts, mut body) = request.into_parts();
+    if parts.uri.path() == "/too-late" {
+        while let Some(Ok(piece)) = body.data().await {
+            let _ = body.flow_control().release_capacity(piece.len());
+        }
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return;
+    }
+    if parts.method == "HEAD" {
+        let status = if parts.uri.path() == "/same" { 304 } else { 200 };
+        let response = Response::builder().status(status).body(()).unwrap();
+        let _ = respond.send_response(response, true);
+        return;
+    }
     let copied = |name: &str| parts.headers.get(name).cloned().unwrap_or("none".parse().unwrap());
     let response = Response::builder()
         .header("content-type", "application/grpc")
@@ -235,6 +261,72 @@ async fn what_was_refused_unseen_is_sent_again() {
         (200, &b"/refused"[..])
     );
     assert_eq!(gateway.metric("dais_gateway_upstream_retries_total{upstream=\"backend\"}"), 1.0);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_has_gone_is_not_sent_again() {
+    let backend = Backend::start(100).await;
+    let gateway = backend.gateway();
+    let client = gateway.h2().await;
+    let answer = call(&client, request("POST", "/too-late"), Some(b"do it")).await.unwrap();
+    assert_eq!(answer.status, 502);
+    assert_eq!(backend.facts.requests.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_says_nothing_of_its_length() {
+    let backend = Backend::start(100).await;
+    let gateway = backend.gateway();
+    let client = gateway.h2().await;
+    for (path, status) in [("/", 200), ("/same", 304)] {
+        let answer = call(&client, request("HEAD", path), None).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.headers.get("content-length")), (status, None));
+        let mut socket = Raw::new(TcpStream::connect(gateway.plain).await.unwrap());
+        socket.send(format!("HEAD {path} HTTP/1.1\r\nHost: a.test\r\n\r\n")).await;
+        let head = socket.head().await.to_ascii_lowercase();
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_idle_connections() {
+    let backend = Backend::start(100).await;
+    let gateway = backend.gateway_with(|config| config.timeouts.grace = LONG);
+    let client = gateway.h2().await;
+    call(&client, request("GET", "/"), None).await.unwrap();
+    drop(client);
+    gateway.token.cancel();
+    soon(gateway.join).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_retired_upstream_is_let_go() {
+    let backend = Backend::start(100).await;
+    let upstream = Upstream::new("backend", Address::Tcp(backend.address), Protocol::H2c);
+    let policy = Everything::new(&upstream);
+    let gateway = Gateway::with(policy, &certificates(&[&["a.test"]]), |config| {
+        config.timeouts.upstream_keep_alive = LONG;
+    });
+    let client = gateway.h2().await;
+    let mut ready = client.clone().ready().await.unwrap();
+    let (response, mut running) = ready.send_request(request("POST", "/"), false).unwrap();
+    let mut body = soon(response).await.unwrap().into_body();
+    upstream.retire();
+    let refused = call(&client, request("GET", "/"), None).await.unwrap();
+    assert_eq!(refused.status, 503);
+    // What runs there runs on.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(backend.facts.ended.load(Ordering::Relaxed), 0);
+    send_all(&mut running, b"last words", true).await.unwrap();
+    assert_eq!(soon(body.data()).await.unwrap().unwrap(), "last words");
+    while soon(body.data()).await.is_some() {}
+    let ended = || backend.facts.ended.load(Ordering::Relaxed) == 1;
+    until(ended, "the connection to a retired upstream is kept").await;
+    // Nothing else knows of it any more.
+    drop(client);
+    let known = || Arc::strong_count(&upstream) <= 2;
+    until(known, "the upstream is kept").await;
 }
 
 #[tokio::test]
