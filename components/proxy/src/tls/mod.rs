@@ -14,7 +14,7 @@ mod table;
 mod watch;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rustls::crypto::ring;
@@ -83,6 +83,8 @@ pub struct Certificates {
     resolver: Arc<Resolver>,
     config: Arc<ServerConfig>,
     sources: ArcSwap<Vec<Source>>,
+    /// Held while certificates are read and put in place: what was asked for last stays.
+    changing: Mutex<()>,
 }
 
 /// Chooses a certificate for each greeting, out of whatever table is the current one.
@@ -121,7 +123,8 @@ impl Certificates {
         let resolver = Arc::new(Resolver { table: ArcSwap::from_pointee(table) });
         let config = server_config(Arc::clone(&resolver), options)?;
         let sources = ArcSwap::from_pointee(sources);
-        Ok(Arc::new(Certificates { resolver, config: Arc::new(config), sources }))
+        let changing = Mutex::default();
+        Ok(Arc::new(Certificates { resolver, config: Arc::new(config), sources, changing }))
     }
 
     /// One certificate in PEM files.
@@ -140,6 +143,7 @@ impl Certificates {
     /// From now on these are served, to new connections. When any of them is refused, nothing
     /// changes.
     pub fn reload(&self, sources: Vec<Source>) -> Result<(), TlsError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table_of(&sources)?;
         self.sources.store(Arc::new(sources));
         self.resolver.table.store(Arc::new(table));
@@ -148,6 +152,7 @@ impl Certificates {
 
     /// Reads the files again; when any of them is refused, nothing changes.
     pub fn refresh(&self) -> Result<(), TlsError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table_of(&self.sources.load())?;
         self.resolver.table.store(Arc::new(table));
         Ok(())

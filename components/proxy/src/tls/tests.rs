@@ -67,6 +67,33 @@ fn what_does_not_fit_together_changes_nothing() {
     assert_eq!(certificates.names(), ["other.test"]);
 }
 
+/// The files are read again while other certificates are given: those stay, whoever ends last.
+#[test]
+fn what_was_given_is_not_replaced_by_what_was_read_before() {
+    let (old, new) = (pair(&["old.test"]), pair(&["new.test"]));
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = (folder.path().join("chain"), folder.path().join("key"));
+    std::fs::write(&chain, &old.chain).unwrap();
+    std::fs::write(&key, &old.key).unwrap();
+    let certificates = Certificates::from_files(&chain, &key).unwrap();
+    // Who reads this key waits until it is written.
+    std::fs::remove_file(&key).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&key).status().unwrap();
+    assert!(made.success());
+    std::thread::scope(|scope| {
+        let refresh = scope.spawn(|| certificates.refresh());
+        // Opens once the other side has opened too.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&key).unwrap();
+        let reload = scope.spawn(|| certificates.reload(vec![source(&new)]));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::io::Write::write_all(&mut pipe, old.key.as_bytes()).unwrap();
+        drop(pipe);
+        refresh.join().unwrap().unwrap();
+        reload.join().unwrap().unwrap();
+    });
+    assert_eq!(certificates.names(), ["new.test"]);
+}
+
 #[test]
 fn no_text_of_a_key_is_shown() {
     let good = pair(&["good.test"]);
