@@ -42,9 +42,11 @@ pub(crate) async fn settle<S: Source>(
     let (mut body, mut repeats) = (None, 0);
     for _ in 0..MOST_STEPS {
         decision = match decision {
-            Decision::Forward(forward)
-                if forward.upstream.is_retired() && repeats < MOST_REPEATS =>
-            {
+            Decision::Forward(forward) if forward.upstream.is_retired() => {
+                if repeats >= MOST_REPEATS {
+                    let upstream = Arc::clone(&forward.upstream.name);
+                    return Err(Failure::Refused(Refusal::Unavailable { upstream }));
+                }
                 repeats += 1;
                 wait(again(context, request, peer), source, watch).await?
             }
@@ -127,5 +129,89 @@ async fn read<S: Source>(source: &mut S, limit: usize, watch: &Watch) -> Result<
         body.extend_from_slice(data);
         let count = data.len();
         source.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::task;
+
+    use http::{Method, Version};
+
+    use super::*;
+    use crate::exchange::SourceError;
+    use crate::observe::Observer;
+    use crate::{
+        Address, HeaderEdits, Host, Metrics, Policy, Protocol, RouteId, Scheme, ServerConfig,
+        Upgrade, Upstream,
+    };
+
+    /// Never learns that its upstream is retired.
+    struct Stubborn(Arc<Upstream>);
+
+    impl Policy for Stubborn {
+        fn decide(&self, _: &Arc<RequestHead>, _: &Peer) -> Decision {
+            Decision::Forward(Box::new(Forward {
+                upstream: Arc::clone(&self.0),
+                target: Bytes::from_static(b"/"),
+                host: Host::Keep,
+                route: RouteId(0),
+                user: None,
+                request: HeaderEdits::default(),
+                response: None,
+                limits: Arc::default(),
+                upgrade: Upgrade::Strip,
+            }))
+        }
+
+        fn refuse(&self, _: Option<&RequestHead>, _: &Peer, _: &Refusal) -> Response {
+            unreachable!("nothing is refused here")
+        }
+    }
+
+    /// A request without a body, of a client that stays.
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn length(&self) -> Length {
+            Length::None
+        }
+
+        fn poll_fill(&mut self, _: &mut task::Context<'_>) -> Poll<Result<Filled, SourceError>> {
+            Poll::Ready(Ok(Filled::End))
+        }
+
+        fn data(&self) -> &[u8] {
+            b""
+        }
+
+        fn consume(&mut self, _: usize) {}
+
+        fn is_read(&self) -> bool {
+            true
+        }
+
+        fn poll_gone(&mut self, _: &mut task::Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_policy_that_never_learns_is_refused() {
+        let address = Address::Tcp("127.0.0.1:1".parse().unwrap());
+        let upstream = Upstream::new("old", address, Protocol::Http1);
+        upstream.retire();
+        let config = Arc::new(ServerConfig::default());
+        let observer = Observer::new(Metrics::new(Vec::new(), 1, None), 0, &config);
+        let context: Rc<Context> = Context::new(0, Arc::new(Stubborn(upstream)), config, observer);
+        let request = RequestHead::new(Method::GET, Version::HTTP_11, b"/", []);
+        let request = Arc::new(request.unwrap());
+        let address = "127.0.0.1:1".parse().unwrap();
+        let peer = Peer { address, local: address, scheme: Scheme::Http, server_name: None };
+        let watch = context.deadlines.watch();
+        let settled = settle(&context, &request, &peer, &mut Nothing, &watch).await;
+        let Err(Failure::Refused(refusal)) = settled else { panic!("it was let through") };
+        assert_eq!(refusal, Refusal::Unavailable { upstream: "old".into() });
     }
 }
