@@ -4,16 +4,21 @@
 //! kernel would spread them by a hash, unevenly when they are few and long-lived, and a second
 //! gateway on the same port would share it silently instead of failing.
 
+mod doors;
+
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::ReadBuf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +31,9 @@ use crate::tls::Certificates;
 use crate::worker::Context;
 use crate::{Peer, Policy, Scheme, h1, h2, tls};
 
+pub use doors::Doors;
+use doors::{Accepted, Seat};
+
 /// Connections handed to a worker that it did not take up yet.
 const HANDED: usize = 1024;
 
@@ -37,6 +45,9 @@ const EVENT_INTERVAL: u32 = 128;
 
 /// Connections that the kernel keeps for us.
 const BACKLOG: i32 = 4096;
+
+/// Between two looks at the first few bytes of a client that sends them one by one.
+const PEEK: Duration = Duration::from_millis(10);
 
 /// When accepting fails for want of something (file descriptors).
 const PAUSE: Duration = Duration::from_millis(50);
@@ -64,34 +75,11 @@ pub enum ServerError {
     Thread(#[source] io::Error),
 }
 
-/// An accepted connection on its way to a worker.
-struct Accepted {
-    stream: std::net::TcpStream,
-    seat: Seat,
-    tls: Option<Arc<Certificates>>,
-}
-
-/// What a connection holds as long as it is open.
-struct Seat {
-    address: SocketAddr,
-    loads: Arc<[AtomicUsize]>,
-    worker: usize,
-    _permit: OwnedSemaphorePermit,
-}
-
 /// Accepts on one listener.
 struct Acceptor {
     listener: std::net::TcpListener,
     tls: Option<Arc<Certificates>>,
     doors: Doors,
-}
-
-/// Where accepted connections go.
-#[derive(Clone)]
-pub struct Doors {
-    seats: Arc<Semaphore>,
-    loads: Arc<[AtomicUsize]>,
-    workers: Arc<[mpsc::Sender<Accepted>]>,
 }
 
 /// What a worker's thread starts with.
@@ -103,6 +91,21 @@ struct Worker {
     acceptors: Vec<Acceptor>,
     handed: mpsc::Receiver<Accepted>,
     token: CancellationToken,
+}
+
+/// A worker's thread, seen from outside.
+struct Thread {
+    begun: Receiver<io::Result<()>>,
+    /// Closed when the thread has ended.
+    ended: oneshot::Receiver<()>,
+}
+
+/// What a worker's thread leaves behind, however it ends.
+struct Ending {
+    index: usize,
+    token: CancellationToken,
+    /// Tells by its end.
+    _ended: oneshot::Sender<()>,
 }
 
 // === impl Server ===
@@ -127,18 +130,16 @@ impl Server {
         let metrics = Metrics::new(routes, workers, log);
         let certificates = config.tls.as_ref().map(|(_, certificates)| Arc::clone(certificates));
         let config = Arc::new(config);
-        let loads: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
-        let seats = Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS)));
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| mpsc::channel::<Accepted>(HANDED)).unzip();
-        let doors = Doors { seats, loads, workers: senders.into() };
+        let (doors, receivers) = Doors::new(workers, HANDED, config.connections);
         let mut acceptors: Vec<Acceptor> = Vec::new();
         for (listener, tls) in [(plain, None), (tls, certificates)] {
             let Some(listener) = listener else { continue };
             acceptors.push(Acceptor { listener, tls, doors: doors.clone() });
         }
         let token = token.child_token();
-        let mut ends = Vec::new();
+        // Also when one of the threads cannot be started.
+        let stop = token.clone().drop_guard();
+        let (mut begun, mut ends) = (Vec::new(), Vec::new());
         for (index, handed) in receivers.into_iter().enumerate() {
             let worker = Worker {
                 policy: Arc::clone(&policy),
@@ -150,11 +151,15 @@ impl Server {
                 handed,
                 token: token.clone(),
             };
-            ends.push(worker.spawn().map_err(|error| {
-                token.cancel();
-                ServerError::Thread(error)
-            })?);
+            let thread = worker.spawn().map_err(ServerError::Thread)?;
+            begun.push(thread.begun);
+            ends.push(thread.ended);
         }
+        for begun in begun {
+            let gone = |_| Err(io::Error::other("it ended at once"));
+            begun.recv().unwrap_or_else(gone).map_err(ServerError::Thread)?;
+        }
+        stop.disarm();
         let join = tokio::spawn(async move {
             for end in ends {
                 // An error too says that the thread is gone.
@@ -183,26 +188,24 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
 // === impl Worker ===
 
 impl Worker {
-    fn spawn(self) -> io::Result<oneshot::Receiver<()>> {
-        let (ended, end) = oneshot::channel();
-        std::thread::Builder::new().name(format!("proxy-{}", self.index)).spawn(move || {
-            self.run();
-            // Nobody listens any more: nothing to do about it.
-            let _ = ended.send(());
-        })?;
-        Ok(end)
+    fn spawn(self) -> io::Result<Thread> {
+        let (told, begun) = std::sync::mpsc::sync_channel(1);
+        let (index, token) = (self.index, self.token.clone());
+        let ended = thread(index, token, move || self.run(&told))?;
+        Ok(Thread { begun, ended })
     }
 
-    fn run(mut self) {
+    fn run(mut self, told: &SyncSender<io::Result<()>>) {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(EVENT_INTERVAL);
-        let runtime = match builder.build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "a worker has no runtime");
-                return;
-            }
+        let runtime = builder.build_local(LocalOptions::default());
+        let (runtime, begun) = match runtime {
+            Ok(runtime) => (Some(runtime), Ok(())),
+            Err(error) => (None, Err(error)),
         };
+        // There is room for it; who started it may have given up meanwhile.
+        let _ = told.try_send(begun);
+        let Some(runtime) = runtime else { return };
         runtime.block_on(async move {
             let observer = Observer::new(self.metrics, self.index, &self.config);
             let context = Context::new(self.index, self.policy, self.config, observer);
@@ -214,6 +217,31 @@ impl Worker {
             drain(&context).await;
         });
         // What still runs is dropped here.
+    }
+}
+
+/// Runs a worker. A server that lacks one is not what was asked for: when it ends and nobody has
+/// asked for that, the whole server ends.
+fn thread(
+    index: usize,
+    token: CancellationToken,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    let ending = Ending { index, token, _ended: ended };
+    std::thread::Builder::new().name(format!("proxy-{index}")).spawn(move || {
+        let _ending = ending;
+        run();
+    })?;
+    Ok(end)
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.token.is_cancelled() {
+            tracing::error!(worker = self.index, "a worker has ended: the server stops");
+            self.token.cancel();
+        }
     }
 }
 
@@ -282,9 +310,9 @@ fn connection(
     tls: Option<Arc<Certificates>>,
 ) -> impl Future<Output = ()> {
     let metrics = Arc::clone(&context.observer.metrics);
-    metrics.connections.add(1);
-    metrics.connections_open.add(1);
     async move {
+        metrics.connections.add(1);
+        let _open = metrics.connections_open.hold();
         match tls {
             Some(certificates) => {
                 // Plain connections are many: they do not hold what TLS needs.
@@ -292,24 +320,49 @@ fn connection(
             }
             None => {
                 let client = Client::new(peer, None, &context.config);
-                match context.config.plain_http2 && begins_http2(&context, &stream).await {
-                    true => Box::pin(h2::serve(context, stream, client, watch)).await,
-                    false => h1::serve(context, stream, client, watch).await,
+                let http2 = match context.config.plain_http2 {
+                    true => Box::pin(begins_http2(&context, &stream, &watch)).await,
+                    false => Some(false),
+                };
+                match http2 {
+                    Some(true) => Box::pin(h2::serve(context, stream, client, watch)).await,
+                    Some(false) => h1::serve(context, stream, client, watch).await,
+                    None => {}
                 }
             }
         }
-        metrics.connections_open.sub(1);
         drop(seat);
     }
 }
 
-/// Whether a client begins with the words that no other protocol has.
-async fn begins_http2(context: &Context, stream: &TcpStream) -> bool {
-    let mut first = [0; 4];
-    let within = context.config.timeouts.keep_alive;
-    // Shorter first pieces than this are not sent by clients of HTTP/2.
-    matches!(tokio::time::timeout(within, stream.peek(&mut first)).await, Ok(Ok(4)))
-        && &first == b"PRI "
+/// Whether a client begins with the words that no other protocol has. `None` when it says nothing
+/// as long as that is waited for.
+async fn begins_http2(context: &Context, stream: &TcpStream, watch: &Watch) -> Option<bool> {
+    const WORDS: &[u8] = b"PRI ";
+    watch.set(Some(context.config.timeouts.keep_alive));
+    let mut seen = 0;
+    loop {
+        let mut first = [0; WORDS.len()];
+        let mut target = ReadBuf::new(&mut first);
+        poll_fn(|cx| {
+            watch.attach(cx.waker());
+            match watch.stopping() || watch.expired() {
+                true => Poll::Ready(None),
+                false => stream.poll_peek(cx, &mut target).map(Result::ok),
+            }
+        })
+        .await?;
+        let there = target.filled();
+        if there.is_empty() || there.len() == WORDS.len() || !WORDS.starts_with(there) {
+            return Some(there == WORDS);
+        }
+        if seen == 0 {
+            watch.set(Some(context.config.timeouts.request_head));
+        }
+        seen = there.len();
+        // What was peeked at is there for ever: nobody would be woken by the rest of it.
+        tokio::time::sleep(PEEK).await;
+    }
 }
 
 /// A connection to the port that speaks TLS.
@@ -322,7 +375,7 @@ async fn secure(
 ) {
     let within = context.config.timeouts.handshake;
     let metrics = Arc::clone(&context.observer.metrics);
-    let accepted = tls::accept(stream, certificates, &context.handshakes, within);
+    let accepted = tls::accept(stream, certificates, &context.handshakes, within, &watch);
     match Box::pin(accepted).await {
         Ok(accepted) => {
             metrics.handshakes.add(1);
@@ -351,7 +404,8 @@ impl Acceptor {
         let listener = match TcpListener::from_std(self.listener) {
             Ok(listener) => listener,
             Err(error) => {
-                tracing::error!(%error, "cannot accept");
+                tracing::error!(%error, "cannot accept: the server stops");
+                token.cancel();
                 return;
             }
         };
@@ -362,7 +416,7 @@ impl Acceptor {
                 let Some(permit) = doors.permit().await else { return };
                 match listener.accept().await {
                     Ok((stream, address)) => {
-                        doors.hand(&context, stream, address, tls.clone(), permit).await;
+                        doors.hand(&context, stream, address, tls.clone(), permit);
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -390,92 +444,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-// === impl Doors ===
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Doors {
-    /// Serves a connection that was accepted elsewhere, with TLS where there are certificates.
-    /// It counts as one of the server's: while all seats are taken this waits.
-    pub async fn bring(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        tls: Option<Arc<Certificates>>,
-    ) {
-        let Some(permit) = self.permit().await else { return };
-        let (worker, seat) = self.seat(address, permit);
-        self.send(worker, stream, seat, tls).await;
-    }
-
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.seats).acquire_owned().await.ok()
-    }
-
-    /// A seat with the worker that has the fewest.
-    fn seat(&self, address: SocketAddr, permit: OwnedSemaphorePermit) -> (usize, Seat) {
-        let load =
-            |worker: &usize| self.loads.get(*worker).map(|load| load.load(Ordering::Relaxed));
-        let worker = (0..self.workers.len()).min_by_key(load).unwrap_or_default();
-        (worker, Seat::new(address, Arc::clone(&self.loads), worker, permit))
-    }
-
-    async fn hand(
-        &self,
-        context: &Rc<Context>,
-        stream: TcpStream,
-        address: SocketAddr,
-        tls: Option<Arc<Certificates>>,
-        permit: OwnedSemaphorePermit,
-    ) {
-        let (worker, seat) = self.seat(address, permit);
-        match worker == context.worker {
-            true => begin(context, stream, seat, tls),
-            false => self.send(worker, stream, seat, tls).await,
-        }
-    }
-
-    async fn send(
-        &self,
-        worker: usize,
-        stream: TcpStream,
-        seat: Seat,
-        tls: Option<Arc<Certificates>>,
-    ) {
-        let Some(door) = self.workers.get(worker) else { return };
-        match stream.into_std() {
-            Ok(stream) => {
-                // An error says that the worker is gone: nobody is sent there any more.
-                if door.send(Accepted { stream, seat, tls }).await.is_err()
-                    && let Some(load) = self.loads.get(worker)
-                {
-                    tracing::error!(worker, "a worker has ended; its connections go to others");
-                    load.store(usize::MAX / 2, Ordering::Relaxed);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "a connection is lost"),
-        }
-    }
-}
-
-// === impl Seat ===
-
-impl Seat {
-    fn new(
-        address: SocketAddr,
-        loads: Arc<[AtomicUsize]>,
-        worker: usize,
-        permit: OwnedSemaphorePermit,
-    ) -> Seat {
-        if let Some(load) = loads.get(worker) {
-            load.fetch_add(1, Ordering::Relaxed);
-        }
-        Seat { address, loads, worker, _permit: permit }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if let Some(load) = self.loads.get(self.worker) {
-            load.fetch_sub(1, Ordering::Relaxed);
+    #[tokio::test]
+    async fn the_end_of_a_worker_is_the_end_of_the_server() {
+        let ends: [fn(); 2] = [|| {}, || panic!("as workers should not")];
+        for end in ends {
+            let token = CancellationToken::new();
+            let ended = thread(1, token.clone(), end).unwrap();
+            assert!(ended.await.is_err());
+            assert!(token.is_cancelled());
         }
     }
 }

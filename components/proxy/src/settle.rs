@@ -162,6 +162,7 @@ mod tests {
                 response: None,
                 limits: Arc::default(),
                 upgrade: Upgrade::Strip,
+                follow: None,
             }))
         }
 

@@ -67,7 +67,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let started = Instant::now();
     let context = Rc::clone(&connection.context);
     let metrics = &context.observer.metrics;
-    metrics.requests_open.add(1);
+    let open = metrics.requests_open.hold();
     let request = parsed.head;
     let made: RequestId;
     let given = request.field(Kind::XRequestId).filter(|id| exchange::is_request_id(id));
@@ -87,7 +87,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         told: Told::default(),
     };
     let after = serving.run(&request, id).await;
-    metrics.requests_open.sub(1);
+    drop(open);
     serving.tell(id, started);
     after
 }
@@ -251,11 +251,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         if self.connection.write(&mut outbox, b"", self.watch).await.is_err() {
             return After::Abort;
         }
-        context.observer.metrics.upgrades_open.add(1);
+        let _open = context.observer.metrics.upgrades_open.hold();
         let buffer = self.connection.take_buffer();
         let mut tunnel = tunnel::Tunnel::new(&context, buffer, upstream, read);
         tunnel.run(&mut self.connection.io, self.watch).await;
-        context.observer.metrics.upgrades_open.sub(1);
         (self.told.tunnelled, self.told.sent) = tunnel.passed();
         After::Close
     }

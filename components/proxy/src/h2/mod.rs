@@ -82,7 +82,7 @@ where
         }
         match polled {
             Poll::Ready(greeted) => Poll::Ready(greeted.ok()),
-            Poll::Pending if watch.expired() => Poll::Ready(None),
+            Poll::Pending if watch.stopping() || watch.expired() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     });

@@ -66,7 +66,7 @@ pub(super) async fn serve(context: &Rc<worker::Context>, job: Job) {
     .await;
     let shared = &active.0;
     let metrics = &context.observer.metrics;
-    metrics.requests_open.add(1);
+    let _open = metrics.requests_open.hold();
     let made = context.request_id();
     let (parts, incoming) = request.into_parts();
     let stream = Stream::new(incoming, respond);
@@ -84,7 +84,6 @@ pub(super) async fn serve(context: &Rc<worker::Context>, job: Job) {
     };
     serving.end(end, shared);
     serving.tell(&made, started);
-    metrics.requests_open.sub(1);
 }
 
 /// The client's own id of a request, or the one made for it.

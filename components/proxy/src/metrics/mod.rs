@@ -173,6 +173,24 @@ impl Counter {
     }
 }
 
+/// Counts as one for as long as it is there: a task that panics leaves nothing behind.
+#[must_use]
+pub(crate) struct Held<'a>(&'a Counter);
+
+impl Counter {
+    /// Adds one until what this returns is dropped.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.add(1);
+        Held(self)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.sub(1);
+    }
+}
+
 // === impl WorkerMetrics ===
 
 impl WorkerMetrics {

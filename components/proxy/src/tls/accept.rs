@@ -1,8 +1,11 @@
 //! From an accepted TCP connection to a TLS one, within limits.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::{HandshakeKind, ProtocolVersion};
@@ -12,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Certificates;
+use crate::deadline::Watch;
 use crate::metrics::{Reason, WorkerMetrics};
 
 /// The first byte of a TLS greeting; no HTTP request begins with it.
@@ -43,6 +47,8 @@ pub(crate) enum Refused {
     Plain(TcpStream),
     Full,
     TimedOut,
+    /// The server stops: nobody waits for a request that may never come.
+    Stopping,
     Failed(std::io::Error),
 }
 
@@ -79,6 +85,7 @@ impl std::fmt::Display for Refused {
             Refused::Plain(_) => f.write_str("what came is no TLS"),
             Refused::Full => f.write_str("too many handshakes at once"),
             Refused::TimedOut => f.write_str("the handshake took too long"),
+            Refused::Stopping => f.write_str("the server stops"),
             Refused::Failed(error) => error.fmt(f),
         }
     }
@@ -89,6 +96,7 @@ impl Refused {
         match self {
             Refused::Plain(_) => metrics.refused(Reason::WrongPort),
             Refused::Full => metrics.refused(Reason::Handshakes),
+            Refused::Stopping => {}
             Refused::TimedOut | Refused::Failed(_) => metrics.handshakes_failed.add(1),
         }
     }
@@ -101,11 +109,20 @@ pub(crate) async fn accept(
     certificates: &Certificates,
     handshakes: &Handshakes,
     within: Duration,
+    watch: &Watch,
 ) -> Result<Accepted, Refused> {
-    match tokio::time::timeout(within, shake(socket, certificates, handshakes)).await {
-        Ok(done) => done,
-        Err(_) => Err(Refused::TimedOut),
-    }
+    let mut shake = pin!(shake(socket, certificates, handshakes));
+    watch.set(Some(within));
+    poll_fn(|cx| {
+        watch.attach(cx.waker());
+        match shake.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending if watch.stopping() => Poll::Ready(Err(Refused::Stopping)),
+            Poll::Pending if watch.expired() => Poll::Ready(Err(Refused::TimedOut)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 async fn shake(

@@ -14,6 +14,8 @@ mod http2;
 mod large;
 mod observed;
 mod raw;
+mod repeat;
+mod stop;
 mod strict;
 mod tls;
 mod trouble;

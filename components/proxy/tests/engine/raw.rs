@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proxy::{Address, Limits, Protocol, Server, ServerConfig, Upstream};
+use proxy::{Address, Limits, Policy, Protocol, Server, ServerConfig, Upstream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::gateway::{Everything, soon};
+
+pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// A gateway without TLS, ended with this.
 pub struct Plain {
@@ -64,6 +67,17 @@ impl Plain {
         limits: Limits,
         change: impl FnOnce(&mut ServerConfig),
     ) -> Plain {
+        let mut policy = Everything::new(&upstream);
+        policy.limits = Arc::new(limits);
+        Plain::of(policy, upstream, change)
+    }
+
+    /// With a policy of its own.
+    pub fn of(
+        policy: impl Policy,
+        upstream: Arc<Upstream>,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Plain {
         let mut config = ServerConfig {
             plain: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             workers: 1,
@@ -71,7 +85,6 @@ impl Plain {
             ..ServerConfig::default()
         };
         change(&mut config);
-        let policy = Everything { upstream: Arc::clone(&upstream), limits: Arc::new(limits) };
         let token = CancellationToken::new();
         let running = Server::start(config, Arc::new(policy), token.clone()).unwrap();
         Plain {
@@ -86,6 +99,23 @@ impl Plain {
 
     pub async fn connect(&self) -> Raw {
         Raw::new(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A request that has reached its upstream: the client's connection and the upstream's.
+    pub async fn under_way(&self, backend: &Backend) -> (Raw, Raw) {
+        let mut client = self.connect().await;
+        client.send(GET).await;
+        let mut upstream = backend.accept().await;
+        upstream.head().await;
+        (client, upstream)
+    }
+
+    /// After a request that was answered: both connections are kept.
+    pub async fn kept(&self, backend: &Backend) -> (Raw, Raw) {
+        let (mut client, mut upstream) = self.under_way(backend).await;
+        upstream.send(OK).await;
+        assert_eq!(client.answer().await.status(), 200);
+        (client, upstream)
     }
 
     /// Sends some bytes on a connection of its own and reads one answer.

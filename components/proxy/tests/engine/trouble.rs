@@ -5,17 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proxy::{
-    Address, Decision, Limits, Peer, Policy, Protocol, Refusal, RequestHead, Response, Server,
-    ServerConfig, Upstream,
+    Address, Decision, Limits, Peer, Policy, Protocol, Refusal, RequestHead, Response, Upstream,
 };
-use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
 use crate::gateway::{Everything, soon, until};
-use crate::raw::{Backend, Plain, Raw};
-
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+use crate::raw::{Backend, GET, OK, Plain};
 
 fn limits() -> Limits {
     let short = Duration::from_millis(300);
@@ -120,10 +114,7 @@ async fn an_answer_that_is_cut_off_is_seen_to_be() {
     ] {
         let backend = Backend::new().await;
         let gateway = Plain::to(backend.address);
-        let mut client = gateway.connect().await;
-        client.send(GET).await;
-        let mut upstream = backend.accept().await;
-        upstream.head().await;
+        let (mut client, mut upstream) = gateway.under_way(&backend).await;
         upstream.send(start).await;
         assert!(client.head().await.starts_with("HTTP/1.1 200"));
         if start.contains("chunked") {
@@ -137,76 +128,6 @@ async fn an_answer_that_is_cut_off_is_seen_to_be() {
     let bad = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n";
     let (address, _) = Backend::new().await.always(bad);
     assert_eq!(Plain::to(address).ask(GET).await.status(), 502);
-}
-
-#[tokio::test]
-async fn a_stale_connection_costs_a_safe_request_nothing() {
-    let backend = Backend::new().await;
-    let gateway = Plain::to(backend.address);
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
-    upstream.send(OK).await;
-    client.answer().await;
-    // The upstream takes the next request and breaks off.
-    client.send(GET).await;
-    upstream.head().await;
-    drop(upstream);
-    let mut second = backend.accept().await;
-    second.head().await;
-    second.send(OK).await;
-    assert_eq!(client.answer().await.status(), 200);
-    // One that may not be repeated is not.
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx").await;
-    second.message().await;
-    drop(second);
-    assert_eq!(client.answer().await.status(), 502);
-}
-
-#[tokio::test]
-async fn what_was_answered_in_part_is_not_repeated() {
-    let backend = Backend::new().await;
-    let gateway = Plain::to(backend.address);
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
-    upstream.send("HTTP/1.1 200 OK\r\nContent-").await;
-    drop(upstream);
-    assert_eq!(client.answer().await.status(), 502);
-}
-
-#[tokio::test]
-async fn a_closed_idle_connection_is_not_used() {
-    let backend = Backend::new().await;
-    let gateway = Plain::to(backend.address);
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
-    upstream.send(OK).await;
-    client.answer().await;
-    drop(upstream);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx").await;
-    let mut second = backend.accept().await;
-    assert_eq!(second.message().await.text(), "x");
-    second.send(OK).await;
-    assert_eq!(client.answer().await.status(), 200);
-}
-
-#[tokio::test]
-async fn a_retired_upstream_gets_nothing_more() {
-    let (address, connections) = Backend::new().await.always(OK);
-    let gateway = Plain::to(address);
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    assert_eq!(client.answer().await.status(), 200);
-    gateway.upstream.retire();
-    client.send(GET).await;
-    assert_eq!(client.answer().await.status(), 503);
-    assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
 /// Knows of another upstream only when it is asked again.
@@ -241,21 +162,9 @@ async fn a_policy_decides_anew_when_its_upstream_is_retired() {
             retired: Everything::new(&before),
             now: Everything::new(&now),
         };
-        let config = ServerConfig {
-            plain: Some(([127, 0, 0, 1], 0).into()),
-            workers: 1,
-            routes: vec!["own".into(), "backend".into()],
-            ..ServerConfig::default()
-        };
-        let token = CancellationToken::new();
-        let running = Server::start(config, Arc::new(policy), token.clone()).unwrap();
-        let address = running.plain_address.unwrap();
-        let mut client = Raw::new(TcpStream::connect(address).await.unwrap());
-        client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx")).await;
-        assert_eq!(client.answer().await.status(), 200, "{path}");
-        token.cancel();
-        drop(client);
-        running.join.await.unwrap();
+        let gateway = Plain::of(policy, now, |_| {});
+        let text = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+        assert_eq!(gateway.ask(&text).await.status(), 200, "{path}");
     }
 }
 
@@ -276,10 +185,7 @@ async fn where_nothing_listens_is_503() {
 async fn slow_upstreams_are_504() {
     let backend = Backend::new().await;
     let gateway = Plain::with(backend.address, limits(), |_| {});
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
+    let (mut client, mut upstream) = gateway.under_way(&backend).await;
     assert_eq!(client.answer().await.status(), 504);
     assert!(upstream.end().await.is_empty());
 }
@@ -337,10 +243,7 @@ async fn idle_clients_are_let_go() {
 async fn a_client_that_leaves_ends_its_request() {
     let backend = Backend::new().await;
     let gateway = Plain::to(backend.address);
-    let mut client = gateway.connect().await;
-    client.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
+    let (client, mut upstream) = gateway.under_way(&backend).await;
     drop(client);
     // The upstream hears of it before it has answered.
     assert!(upstream.end().await.is_empty());
@@ -385,37 +288,30 @@ async fn a_refused_client_that_goes_on_sending_sees_the_answer() {
     assert_eq!(answer.header("connection"), Some("close"));
 }
 
-#[tokio::test]
-async fn a_stop_lets_requests_end_and_idle_connections_go() {
-    let backend = Backend::new().await;
-    let gateway = Plain::to(backend.address);
-    let mut idle = gateway.connect().await;
-    idle.send("GET /local HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    idle.answer().await;
-    let mut busy = gateway.connect().await;
-    busy.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
-    gateway.token.cancel();
-    assert!(idle.end().await.is_empty());
-    upstream.send(OK).await;
-    let answer = busy.answer().await;
-    assert_eq!((answer.status(), answer.header("connection")), (200, Some("close")));
-    assert!(busy.end().await.is_empty());
-    soon(gateway.join).await.unwrap();
+/// Breaks at every request.
+struct Panics(Everything);
+
+impl Policy for Panics {
+    fn decide(&self, _: &Arc<RequestHead>, _: &Peer) -> Decision {
+        panic!("a policy may not, but this one does");
+    }
+
+    fn refuse(&self, request: Option<&RequestHead>, peer: &Peer, refusal: &Refusal) -> Response {
+        self.0.refuse(request, peer, refusal)
+    }
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_longer_than_its_grace() {
-    let backend = Backend::new().await;
-    let gateway = Plain::with(backend.address, Limits::default(), |config| {
-        config.timeouts.grace = Duration::from_millis(200);
-    });
-    let mut busy = gateway.connect().await;
-    busy.send(GET).await;
-    let mut upstream = backend.accept().await;
-    upstream.head().await;
-    gateway.token.cancel();
-    soon(gateway.join).await.unwrap();
-    assert!(busy.end().await.is_empty());
+async fn a_panic_ends_one_connection_and_leaves_no_count_behind() {
+    let upstream =
+        Upstream::new("backend", Address::Tcp("127.0.0.1:1".parse().unwrap()), Protocol::Http1);
+    let gateway = Plain::of(Panics(Everything::new(&upstream)), upstream, |_| {});
+    let worker = gateway.metrics.worker(0).unwrap();
+    for round in 1..4 {
+        let mut client = gateway.connect().await;
+        client.send(GET).await;
+        assert!(client.end().await.is_empty());
+        until(|| worker.connections_open.get() == 0, "still open").await;
+        assert_eq!((worker.connections.get(), worker.requests_open.get()), (round, 0));
+    }
 }
