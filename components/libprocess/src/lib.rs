@@ -29,13 +29,15 @@ pub use stream::Rest;
 pub use upid::{Upid, UpidError};
 
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A message that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     /// The sender, and where replies go.
     pub from: Upid,
+    /// Where the connection came from, which nobody can choose at will.
+    pub peer: IpAddr,
     /// The id of the local actor meant, percent-decoded.
     pub to: String,
     /// The full protobuf name of the message, such as `mesos.internal.PingSlaveMessage`.

@@ -1,6 +1,6 @@
 //! Messages out of the bytes of a connection, and the point where something else comes.
 
-use crate::server::{AGENT_PREFIX, FROM_HEADER, Refused, bad, head_of, too_large};
+use crate::server::{AGENT_PREFIX, FROM_HEADER, Refused, bad, head_of, is_forwarding, too_large};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The longest head; that of a message has a few hundred bytes.
@@ -128,7 +128,11 @@ fn head(input: &[u8]) -> Result<Option<(Current, usize)>, NotOurs> {
                 return Err(NotOurs);
             }
             left = framing(header).ok_or(NotOurs)?;
-        } else if is("expect") || is("upgrade") || is("connection") && !keeps(header.value) {
+        } else if is("expect")
+            || is("upgrade")
+            || is_forwarding(header.name)
+            || is("connection") && !keeps(header.value)
+        {
             return Err(NotOurs);
         }
     }
@@ -287,6 +291,9 @@ mod tests {
             format!("POST /a/b HTTP/1.1\r\n{from}Content-Length: +1\r\n\r\n"),
             format!("POST /a/b HTTP/1.1\r\n{from}Content-Length: 1\r\nContent-Length: 2\r\n\r\n"),
             format!("POST /a/b HTTP/1.1\r\n{from}Transfer-Encoding: gzip\r\n\r\n"),
+            // What a proxy hands on is judged with all its headers.
+            "POST /a/N HTTP/1.1\r\nLibprocess-From: x@1.1.1.1:1\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n"
+                .to_owned(),
             format!("POST /a/b HTTP/1.1\r\nX: {}", "y".repeat(MAX_HEAD)),
         ] {
             let mut input = BytesMut::from(text.as_str());

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 pub(crate) const AGENT_PREFIX: &str = "libprocess/";
 pub(crate) const FROM_HEADER: &str = "libprocess-from";
+const REQUIRE_MATCH: &str = "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH";
 /// Longest message name taken; the longest of the protocol has under 60 bytes.
 pub const MAX_NAME: usize = 256;
 /// Largest message body taken unless configured otherwise.
@@ -26,7 +27,11 @@ pub const MAX_BODY: usize = 64 * 1024 * 1024;
 pub struct InletConfig {
     /// Refuse messages whose claimed sender has another ip than the connection
     /// (`LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH`).
+    ///
+    /// Two addresses of loopback are taken for the same: whoever has one is on this machine.
     pub require_peer_ip_match: bool,
+    /// Refuse messages that a proxy hands on: it says nothing of who sent them.
+    pub refuse_forwarded: bool,
     /// Bodies above this are answered 413.
     pub max_body: usize,
 }
@@ -63,16 +68,24 @@ pub struct Refused {
 
 impl Default for InletConfig {
     fn default() -> Self {
-        Self { require_peer_ip_match: false, max_body: MAX_BODY }
+        Self { require_peer_ip_match: false, refuse_forwarded: false, max_body: MAX_BODY }
     }
 }
 
 impl InletConfig {
     /// The defaults, changed by the variables of libprocess.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let value = variable("LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH");
+        let value = variable(REQUIRE_MATCH);
         let require_peer_ip_match = value.is_some_and(|value| value == "true" || value == "1");
         Self { require_peer_ip_match, ..Self::default() }
+    }
+
+    /// As [`InletConfig::from_environment`], for a process that otherwise asks who its clients
+    /// are: senders have to be who they say, unless the variable says that they need not.
+    pub fn guarded(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let value = variable(REQUIRE_MATCH);
+        let require_peer_ip_match = !value.is_some_and(|value| value == "false" || value == "0");
+        Self { require_peer_ip_match, refuse_forwarded: true, ..Self::default() }
     }
 }
 
@@ -114,11 +127,16 @@ impl Inlet {
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let forwarded = parts.headers.keys().any(|name| is_forwarding(name.as_str()));
+        if self.config.refuse_forwarded && forwarded {
+            let reason = "Messages are taken from their senders, not from proxies".to_owned();
+            return Err(Refused { status: StatusCode::FORBIDDEN, reason });
+        }
         let head = head(parts.uri.path(), &parts.headers)?;
         let (from, to, name) = (head.from.to_owned(), head.to, head.name.to_owned());
         let address = self.admit(&from, &to, peer).await?;
         let body = collect(body, self.config.max_body).await?;
-        self.deliver(Inbound { from: address, to, name, body }).await
+        self.deliver(Inbound { from: address, peer: peer.to_canonical(), to, name, body }).await
     }
 
     /// Decides over a message by its head, and gives the sender's address.
@@ -126,7 +144,7 @@ impl Inlet {
         let from = Upid::resolve(from)
             .await
             .map_err(|error| broken(format!("Failed to parse the sender of a message: {error}")))?;
-        if self.config.require_peer_ip_match && from.address.ip() != peer.to_canonical() {
+        if self.config.require_peer_ip_match && !is_same_host(from.address.ip(), peer) {
             return Err(bad(format!("The message from {from} was sent from the address {peer}")));
         }
         if (self.actors)(to) { Ok(from) } else { Err(nobody()) }
@@ -153,6 +171,21 @@ pub fn is_message(method: &Method, headers: &HeaderMap) -> bool {
         || headers
             .get(USER_AGENT)
             .is_some_and(|agent| agent.as_bytes().starts_with(AGENT_PREFIX.as_bytes()))
+}
+
+/// Whether a header is one that proxies add.
+pub(crate) fn is_forwarding(name: &str) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    let prefix = name.get(.."x-forwarded".len());
+    is("forwarded")
+        || is("via")
+        || is("x-real-ip")
+        || prefix.is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded"))
+}
+
+fn is_same_host(claimed: IpAddr, peer: IpAddr) -> bool {
+    let (claimed, peer) = (claimed.to_canonical(), peer.to_canonical());
+    claimed == peer || (claimed.is_loopback() && peer.is_loopback())
 }
 
 /// Reads sender, receiver and name from the head of a message.
@@ -303,6 +336,28 @@ mod tests {
         assert!(config("true").require_peer_ip_match);
         assert!(!config("false").require_peer_ip_match);
         assert!(!InletConfig::from_environment(|_| None).require_peer_ip_match);
+        let guarded = |value: Option<&str>| InletConfig::guarded(|_| value.map(str::to_owned));
+        assert!(guarded(None).require_peer_ip_match && guarded(Some("1")).require_peer_ip_match);
+        assert!(!guarded(Some("false")).require_peer_ip_match);
+        assert!(guarded(Some("false")).refuse_forwarded);
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_hands_on_is_nobodys() {
+        let (queue, mut messages) = mpsc::channel(4);
+        let inlet = Inlet::new(InletConfig::guarded(|_| None), |id| id == "master", queue);
+        let send = async |name: &'static str, from: &str| {
+            let request = Request::post("/master/a.B").header("Libprocess-From", from);
+            let request = request.header(name, "x").body(Full::new(Bytes::new())).unwrap();
+            let (parts, body) = request.into_parts();
+            inlet.receive(&parts, body, PEER).await.status()
+        };
+        for name in ["Forwarded", "X-Forwarded-For", "x-forwarded", "VIA", "X-Real-IP"] {
+            assert_eq!(send(name, "x@127.0.0.1:9").await, 403, "{name}");
+        }
+        assert!(messages.try_recv().is_err());
+        assert_eq!(send("Accept", "x@127.0.1.1:9").await, 202, "the same machine");
+        assert_eq!(send("Accept", "x@10.0.0.1:9").await, 400);
     }
 
     async fn answer(inlet: &Inlet, path: &str, from: &str, body: &'static str) -> StatusCode {
@@ -315,7 +370,8 @@ mod tests {
     #[tokio::test]
     async fn each_case_has_its_status() {
         let (queue, mut messages) = mpsc::channel(4);
-        let config = InletConfig { require_peer_ip_match: true, max_body: 4 };
+        let config =
+            InletConfig { require_peer_ip_match: true, max_body: 4, ..InletConfig::default() };
         let inlet = Inlet::new(config, |id| id == "master", queue);
         assert_eq!(answer(&inlet, "/master/a.B", "x@127.0.0.1:9", "hi").await, 202);
         assert_eq!(answer(&inlet, "/nobody/a.B", "x@127.0.0.1:9", "hi").await, 404);
@@ -324,6 +380,7 @@ mod tests {
         assert_eq!(answer(&inlet, "/master/a.B", "x@127.0.0.1:9", "large").await, 413);
         let message = messages.recv().await.unwrap();
         assert_eq!(message.from.to_string(), "x@127.0.0.1:9");
+        assert_eq!(message.peer, PEER);
         assert_eq!((message.to.as_str(), message.name.as_str()), ("master", "a.B"));
         assert_eq!(&message.body[..], b"hi");
         assert!(messages.try_recv().is_err(), "only the accepted message is queued");

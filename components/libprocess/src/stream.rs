@@ -106,7 +106,8 @@ impl Serving<'_> {
 
     async fn deliver(&self, head: Addressed, body: Bytes) -> Result<(), Refused> {
         let from = self.inlet.admit(&head.from, &head.to, self.peer).await?;
-        self.inlet.deliver(Inbound { from, to: head.to, name: head.name, body }).await
+        let peer = self.peer.to_canonical();
+        self.inlet.deliver(Inbound { from, peer, to: head.to, name: head.name, body }).await
     }
 
     fn answer(&mut self, result: Result<(), Refused>) {

@@ -100,11 +100,7 @@ pub async fn start(
         .map_err(|error| MasterError::Config(error.to_string()))?;
     let (exits_in, exits) = mpsc::channel(EXITS);
     let (inbound, messages) = mpsc::channel(INLET);
-    let inlet = Inlet::new(
-        InletConfig::from_environment(|name| std::env::var(name).ok()),
-        is_actor,
-        inbound,
-    );
+    let inlet = Inlet::new(inlet_config(config.guard.mode()), is_actor, inbound);
 
     let mut effects = Vec::new();
     let core = MasterCore::new(
@@ -141,8 +137,7 @@ pub async fn start(
         buffer: Vec::new(),
         timings: Default::default(),
     };
-    let strict = config.guard.mode() == Mode::Strict;
-    tokio::spawn(decode_messages(messages, handle.clone(), strict));
+    tokio::spawn(decode_messages(messages, handle.clone(), config.guard.mode()));
     let serving = ServeConfig { preface: Some(preface(inlet.clone())), ..Default::default() };
     let routes = http::routes(&Arc::new(http), inlet);
     let join = tokio::spawn(supervise(owner, listener, routes, serving, shutdown));
@@ -191,20 +186,34 @@ async fn supervise(
     result
 }
 
-/// Decodes messages apart from the owner, in the order they came. Schedulers have no way to show
-/// a token here, so a strict master takes none.
-async fn decode_messages(
-    mut messages: mpsc::Receiver<Inbound>,
-    handle: MasterHandle,
-    strict: bool,
-) {
+/// Who wants to know who its clients are takes no message whose sender is made up.
+fn inlet_config(mode: Mode) -> InletConfig {
+    let variable = |name: &str| std::env::var(name).ok();
+    match mode {
+        Mode::Disabled => InletConfig::from_environment(variable),
+        Mode::Permissive | Mode::Strict => InletConfig::guarded(variable),
+    }
+}
+
+/// Whether schedulers at an address may send messages. They have no way to show a token here, so
+/// a strict master takes none, and a permissive one those of its own machine.
+fn takes_schedulers(mode: Mode, peer: IpAddr) -> bool {
+    match mode {
+        Mode::Disabled => true,
+        Mode::Permissive => peer.is_loopback(),
+        Mode::Strict => false,
+    }
+}
+
+/// Decodes messages apart from the owner, in the order they came.
+async fn decode_messages(mut messages: mpsc::Receiver<Inbound>, handle: MasterHandle, mode: Mode) {
     while let Some(message) = messages.recv().await {
         let Some(incoming) = wire::decode(&message.to, &message.name, &message.body) else {
             tracing::warn!(from = %message.from, name = message.name, "dropping a message");
             continue;
         };
         let incoming = match incoming {
-            scheduler if strict && scheduler.is_of_scheduler() => {
+            scheduler if scheduler.is_of_scheduler() && !takes_schedulers(mode, message.peer) => {
                 Incoming::Refuse(NO_TOKENS.to_owned())
             }
             other => other,
@@ -273,4 +282,22 @@ fn policy(config: &MasterConfig) -> Result<PolicyConfig, MasterError> {
         local_region: fault_domain.map(|domain| domain.region.name.clone()),
         weights: config.weights.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedulers_without_tokens_are_those_of_this_machine() {
+        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([10, 0, 0, 7]));
+        for (mode, from_here, from_there) in [
+            (Mode::Disabled, true, true),
+            (Mode::Permissive, true, false),
+            (Mode::Strict, false, false),
+        ] {
+            assert_eq!(takes_schedulers(mode, here), from_here, "{mode:?}");
+            assert_eq!(takes_schedulers(mode, there), from_there, "{mode:?}");
+        }
+    }
 }

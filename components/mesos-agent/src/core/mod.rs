@@ -297,20 +297,14 @@ impl Core {
             Inbound::Registered(message) => self.registered(now, from, message, fx),
             Inbound::Reregistered(message) => self.reregistered(now, from, *message, fx),
             Inbound::Ping(ping) => self.ping(now, from, &ping, fx),
-            Inbound::FrameworkToExecutor(message) => self.framework_message(message, fx),
+            Inbound::FrameworkToExecutor(message) => self.framework_message(from, message, fx),
             Inbound::RegisterExecutor(message) => self.register_executor(now, from, message, fx),
             Inbound::ReregisterExecutor(message) => {
                 self.reregister_executor(now, from, *message, fx);
             }
             Inbound::StatusUpdate(message) => self.v0_status_update(now, from, *message, fx),
             Inbound::ExecutorToFramework(message) => self.executor_message(message, fx),
-            other
-                if !(self.is_master(from)
-                    || (matches!(other, Inbound::Shutdown(_)) && self.may_refuse(from))) =>
-            {
-                tracing::warn!(%from, message = ?std::mem::discriminant(&other),
-                    "ignored a message that is not from the registered master");
-            }
+            _ if !self.is_master(from) => self.ignore_stranger(from),
             Inbound::RunTask(message) => self.run_task(now, *message, fx),
             Inbound::RunTaskGroup(message) => self.run_task_group(now, *message, fx),
             Inbound::KillTask(message) => self.kill_task(now, message, fx),

@@ -17,9 +17,8 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// What is known of the master.
 #[derive(Debug)]
 pub(crate) struct MasterLink {
-    /// Its address: the configured one, then the one it answered from.
+    /// Its address, as configured: who answers from another one is not obeyed.
     pub(crate) pid: Arc<str>,
-    configured: Arc<str>,
     /// Names the attempt whose timer counts.
     attempt: u64,
     backoff: Duration,
@@ -30,10 +29,8 @@ pub(crate) struct MasterLink {
 
 impl MasterLink {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let pid: Arc<str> = Arc::from(settings.master.as_str());
         Self {
-            configured: Arc::clone(&pid),
-            pid,
+            pid: Arc::from(settings.master.as_str()),
             attempt: 0,
             backoff: settings.registration_backoff_factor * 2,
             ping_timeout: settings.ping_timeout,
@@ -43,9 +40,7 @@ impl MasterLink {
     }
 
     fn is_at(&self, address: SocketAddr) -> bool {
-        [&self.pid, &self.configured]
-            .iter()
-            .any(|pid| pid.split_once('@').and_then(|(_, host)| host.parse().ok()) == Some(address))
+        self.pid.split_once('@').and_then(|(_, host)| host.parse().ok()) == Some(address)
     }
 }
 
@@ -73,9 +68,15 @@ impl Core {
         *self.master.pid == *from
     }
 
-    /// While unregistered, any master may refuse us; whom to obey is known only afterwards.
-    pub(super) fn may_refuse(&self, from: &str) -> bool {
-        self.state == State::Disconnected && from.starts_with("master@")
+    /// Whether a message is from the process of the master: it pings by other actors.
+    fn is_at_master(&self, from: &str) -> bool {
+        let address = |pid: &str| pid.split_once('@').map(|(_, address)| address.to_owned());
+        address(from).is_some() && address(from) == address(&self.master.pid)
+    }
+
+    pub(super) fn ignore_stranger(&self, from: &str) {
+        tracing::warn!(%from, master = %self.master.pid,
+            "ignored a message that is not from the master that this agent was told of");
     }
 
     /// Starts looking for a master, after a random wait: others may have lost it too.
@@ -85,7 +86,6 @@ impl Core {
         }
         self.state = State::Disconnected;
         self.master.backoff = self.settings.registration_backoff_factor * 2;
-        self.master.pid = Arc::clone(&self.master.configured);
         let wait = self.random(from, self.settings.registration_backoff_factor);
         self.plan_registration(now, wait);
     }
@@ -170,6 +170,9 @@ impl Core {
         message: internal::SlaveRegisteredMessage,
         fx: &mut Effects,
     ) {
+        if !self.is_master(from) {
+            return self.ignore_stranger(from);
+        }
         // It becomes the name of a directory.
         if validate_id(&message.slave_id.value).is_err() {
             tracing::warn!(%from, "ignored a registration with an impossible agent id");
@@ -182,10 +185,10 @@ impl Core {
                 info.id = Some(message.slave_id);
                 self.info = Arc::new(info);
                 Self::write(Write::Agent((*self.info).clone()), fx);
-                self.connected(now, from, message.connection, fx);
+                self.connected(now, message.connection, fx);
             }
             (State::Disconnected, Some(id)) if *id == message.slave_id => {
-                self.connected(now, from, message.connection, fx);
+                self.connected(now, message.connection, fx);
             }
             (State::Disconnected | State::Running, Some(id)) if *id != message.slave_id => {
                 let text = format!(
@@ -205,6 +208,9 @@ impl Core {
         message: internal::SlaveReregisteredMessage,
         fx: &mut Effects,
     ) {
+        if !self.is_master(from) {
+            return self.ignore_stranger(from);
+        }
         if self.info.id.as_ref() != Some(&message.slave_id) {
             let text = format!("the master took this agent for {}", message.slave_id.value);
             self.shut_down(now, Stop::Broken(text), fx);
@@ -213,9 +219,9 @@ impl Core {
         match self.state {
             State::Disconnected => {
                 tracing::info!(agent_id = %message.slave_id.value, %from, "registered again");
-                self.connected(now, from, message.connection, fx);
+                self.connected(now, message.connection, fx);
             }
-            State::Running if self.is_master(from) => {}
+            State::Running => {}
             _ => return,
         }
         for reconciliation in message.reconciliations {
@@ -263,13 +269,11 @@ impl Core {
     fn connected(
         &mut self,
         now: Now,
-        from: &str,
         connection: Option<internal::MasterSlaveConnection>,
         fx: &mut Effects,
     ) {
         self.state = State::Running;
         self.counters.registered = true;
-        self.master.pid = Arc::from(from);
         self.master.attempt += 1;
         let told = connection
             .and_then(|connection| connection.total_ping_timeout_seconds)
@@ -307,6 +311,9 @@ impl Core {
         ping: &internal::PingSlaveMessage,
         fx: &mut Effects,
     ) {
+        if !self.is_at_master(from) {
+            return self.ignore_stranger(from);
+        }
         Self::send(&Arc::from(from), Outbound::Pong(internal::PongSlaveMessage {}), fx);
         self.master.last_ping = now.mono;
         if !ping.connected && self.state == State::Running {

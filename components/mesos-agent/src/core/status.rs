@@ -388,15 +388,20 @@ impl Core {
         self.resend_updates(now, Some(&id), fx);
     }
 
-    /// A scheduler's message for an executor.
+    /// A scheduler's message for an executor, by way of the master or straight from a driver.
     pub(super) fn framework_message(
         &mut self,
+        from: &str,
         message: internal::FrameworkToExecutorMessage,
         fx: &mut Effects,
     ) {
-        let channel = self
-            .frameworks
-            .get(&message.framework_id.value)
+        let framework = self.frameworks.get(&message.framework_id.value);
+        let driver = framework.and_then(|framework| framework.pid.as_deref());
+        if !self.is_master(from) && driver != Some(from) {
+            self.counters.invalid_framework_messages += 1;
+            return self.ignore_stranger(from);
+        }
+        let channel = framework
             .filter(|framework| !framework.terminating)
             .and_then(|framework| framework.executors.get(&message.executor_id.value))
             .filter(|executor| executor.state == ExecutorState::Running)

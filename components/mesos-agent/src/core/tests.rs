@@ -634,6 +634,44 @@ fn strangers_do_not_command_the_agent() {
 }
 
 #[test]
+fn only_the_master_it_was_told_of_takes_an_agent_in() {
+    let stranger = "master@10.0.0.1:5050";
+    let tell = |agent: &mut Agent, message| {
+        agent.input(Input::Message { from: stranger.to_owned(), message })
+    };
+    let mut agent = Agent::new();
+    agent.pass(1000);
+    for message in [
+        Inbound::Registered(registered("S0")),
+        Inbound::Ping(internal::PingSlaveMessage { connected: true }),
+        Inbound::Shutdown(internal::ShutdownMessage::default()),
+    ] {
+        assert!(tell(&mut agent, message).is_empty());
+    }
+    assert_eq!(agent.core.state(), State::Disconnected);
+    let mut agent = Agent::registered();
+    agent.running("t", false);
+    // An id that is another one would end the agent, if its master said it.
+    let agent_id = |id: &str| v1::AgentId { value: id.into() };
+    let again =
+        internal::SlaveReregisteredMessage { slave_id: agent_id("S9"), ..Default::default() };
+    for message in [
+        Inbound::Registered(registered("S9")),
+        Inbound::Reregistered(Box::new(again)),
+        Inbound::Ping(internal::PingSlaveMessage { connected: false }),
+        Inbound::FrameworkToExecutor(internal::FrameworkToExecutorMessage {
+            slave_id: agent_id("S0"),
+            framework_id: v1::FrameworkId { value: "f".into() },
+            executor_id: v1::ExecutorId { value: "t".into() },
+            data: Default::default(),
+        }),
+    ] {
+        assert!(tell(&mut agent, message).is_empty());
+    }
+    assert_eq!(agent.core.state(), State::Running);
+}
+
+#[test]
 fn after_a_reboot_executors_are_known_dead() {
     let mut agent = Agent::registered();
     let mut writes: Vec<Write> = Vec::new();

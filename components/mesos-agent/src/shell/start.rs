@@ -14,7 +14,7 @@ use crate::{
     core::{Core, Input, Settings},
     detect, http,
 };
-use http_kit::{Preface, ServeConfig, files::VirtualFiles, serve};
+use http_kit::{Preface, ServeConfig, files::VirtualFiles, guard::Mode, serve};
 use libprocess::{
     Outbox, OutboxConfig, Upid,
     server::{Inlet, InletConfig},
@@ -116,11 +116,7 @@ pub(crate) async fn start(
         effects: Vec::new(),
         shown: None,
     };
-    let inlet = Inlet::new(
-        InletConfig::from_environment(|name| std::env::var(name).ok()),
-        |id| id == ACTOR,
-        message_queue,
-    );
+    let inlet = Inlet::new(inlet_config(config.guard.mode()), |id| id == ACTOR, message_queue);
     let state = http::State::new(
         Arc::clone(&config),
         handle.clone(),
@@ -135,6 +131,16 @@ pub(crate) async fn start(
     let serving = tokio::spawn(serve(listener, routes, limits, shutdown.child_token()));
     let join = tokio::spawn(run(owner, loaded, serving, shutdown));
     Ok(Running { address, upid, handle, join })
+}
+
+/// Who wants to know who its clients are takes no message whose sender is made up: whoever passes
+/// for the master may run anything here.
+fn inlet_config(mode: Mode) -> InletConfig {
+    let variable = |name: &str| std::env::var(name).ok();
+    match mode {
+        Mode::Disabled => InletConfig::from_environment(variable),
+        Mode::Permissive | Mode::Strict => InletConfig::guarded(variable),
+    }
 }
 
 /// Connections with libprocess messages do not need an HTTP server.

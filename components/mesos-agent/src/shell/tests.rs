@@ -456,3 +456,27 @@ async fn damage_is_left_out_and_the_rest_recovered() {
     let error = start(config, Some(runtime), CancellationToken::new()).await.err().unwrap();
     assert!(error.to_string().contains("executors/broken/executor.info"), "{error}");
 }
+
+#[tokio::test]
+async fn nobody_passes_for_the_master_where_clients_have_to_be_who_they_are() {
+    use http_kit::guard::{Guard, Mode};
+    let dir = tempfile::tempdir().unwrap();
+    let (runtime, _launches) = FakeRuntime::new();
+    let mut master = Peer::master().await;
+    let guard = Guard::fixed(Mode::Strict, identity::Snapshot::default());
+    let guarded = AgentConfig { guard, ..config(&master, dir.path()) };
+    let agent = Agent::registered(guarded, &runtime, &mut master).await;
+    for (from, header, status) in [
+        (master.upid.to_string(), "", 202),
+        (format!("master@10.0.0.1:{}", master.upid.address.port()), "", 400),
+        (master.upid.to_string(), "Via: 1.1 gate\r\n", 403),
+    ] {
+        let message = format!(
+            "POST /slave(1)/mesos.internal.PingSlaveMessage HTTP/1.1\r\nHost: a\r\n\
+             Libprocess-From: {from}\r\n{header}Content-Length: 0\r\n\r\n"
+        );
+        let (head, ..) = exchange(agent.upid.address, message.as_bytes()).await;
+        assert_eq!(status_of(&head), status, "{from} {header}");
+    }
+    agent.kill().await;
+}

@@ -83,3 +83,25 @@ async fn frameworks_may_have_to_say_who_they_are() {
          principal 'jenkins' set in `FrameworkInfo`"
     );
 }
+
+#[tokio::test]
+async fn senders_of_messages_are_who_they_say_where_clients_have_to_be() {
+    use http_kit::guard::{Guard, Mode};
+    for mode in [Mode::Disabled, Mode::Permissive, Mode::Strict] {
+        let guard = Guard::fixed(mode, identity::Snapshot::default());
+        let guarded = mesos_master::config::MasterConfig { guard, ..config() };
+        let master = Master::start_with(guarded).await;
+        let send = async |from: &str, header: &str| {
+            let message = format!(
+                "POST /master/mesos.internal.PongSlaveMessage HTTP/1.1\r\nHost: m\r\n\
+                 Libprocess-From: {from}\r\n{header}Content-Length: 0\r\n\r\n"
+            );
+            exchange(master.address(), message.as_bytes()).await.status
+        };
+        let open = mode == Mode::Disabled;
+        assert_eq!(send("slave(1)@127.0.0.1:1", "").await, 202, "{mode:?}");
+        assert_eq!(send("slave(1)@10.0.0.1:1", "").await, if open { 202 } else { 400 });
+        let forwarded = send("slave(1)@127.0.0.1:1", "X-Forwarded-For: 127.0.0.1\r\n").await;
+        assert_eq!(forwarded, if open { 202 } else { 403 }, "{mode:?}");
+    }
+}
