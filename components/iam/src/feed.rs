@@ -40,6 +40,8 @@ struct Inner {
     keys: Value,
     state: State,
     followers: Vec<Sender<Bytes>>,
+    /// The state may be an old one: nobody is told that it is as it was.
+    held: bool,
 }
 
 // === impl Feed ===
@@ -49,7 +51,8 @@ impl Feed {
     pub(crate) fn new(shutdown: CancellationToken) -> Arc<Feed> {
         let keys = json!({ "keys": [] });
         let empty = Snapshot { version: 0, keys: KeySet::default(), policy: Policy::default() };
-        let inner = Inner { version: 0, keys, state: State::default(), followers: Vec::new() };
+        let inner =
+            Inner { version: 0, keys, state: State::default(), followers: Vec::new(), held: false };
         Arc::new(Feed {
             current: ArcSwap::from_pointee(empty),
             inner: Mutex::new(inner),
@@ -86,6 +89,11 @@ impl Feed {
         self.tell(&mut inner, vec![Change::KeysSet { keys }]);
     }
 
+    /// No signs of life and no new followers until it is `false` again.
+    pub(crate) fn hold(&self, held: bool) {
+        self.lock().held = held;
+    }
+
     fn tell(&self, inner: &mut Inner, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
@@ -109,13 +117,14 @@ impl Feed {
     }
 
     /// Everything, and then every change: the body of an answer without end. `None` when too
-    /// many follow.
+    /// many follow, or when it is not known whether the state is an old one.
     pub(crate) fn follow(&self) -> Option<Body> {
         let (sender, lines) = mpsc::channel(BACKLOG);
         let (version, state, keys) = {
             let mut inner = self.lock();
             inner.followers.retain(|follower| !follower.is_closed());
-            if inner.followers.len() >= MAX_FOLLOWERS || self.shutdown.is_cancelled() {
+            if inner.held || inner.followers.len() >= MAX_FOLLOWERS || self.shutdown.is_cancelled()
+            {
                 return None;
             }
             inner.followers.push(sender);
@@ -144,6 +153,9 @@ impl Feed {
                 () = self.shutdown.cancelled() => break,
             }
             let mut inner = self.lock();
+            if inner.held {
+                continue;
+            }
             let bytes = Bytes::from(Line::heartbeat(inner.version).to_bytes());
             inner.send(&bytes);
         }
@@ -251,6 +263,23 @@ mod tests {
         let mut snapshot = Snapshot::from_line(heard.next().unwrap()).unwrap();
         heard.for_each(|line| snapshot.apply_line(line).unwrap());
         assert_eq!(snapshot, *feed.snapshot());
+    }
+
+    #[tokio::test]
+    async fn there_are_no_signs_of_life_while_the_state_may_be_an_old_one() {
+        let stop = CancellationToken::new();
+        let feed = Feed::new(stop.clone());
+        let body = feed.follow().unwrap();
+        feed.hold(true);
+        let beating = Arc::clone(&feed);
+        let beat = tokio::spawn(async move { beating.beat(Duration::from_millis(1)).await });
+        let mut two = Box::pin(lines(body, 2));
+        assert!(tokio::time::timeout(Duration::from_millis(100), &mut two).await.is_err());
+        assert!(feed.follow().is_none());
+        feed.hold(false);
+        assert_eq!(two.await.len(), 2);
+        stop.cancel();
+        beat.await.unwrap();
     }
 
     #[tokio::test]

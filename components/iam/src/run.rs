@@ -131,6 +131,8 @@ async fn tell_of_start(audit: &Audit, address: SocketAddr) -> Result<(), IamErro
     Ok(audit.record(started, since_epoch()).await?)
 }
 
+/// Serves until the end, which is also the end of any of its parts: a service that does not
+/// learn of changes, or tells nobody of them, would be worse than none.
 async fn serve(
     iam: Arc<Iam>,
     listener: TcpListener,
@@ -139,14 +141,26 @@ async fn serve(
 ) -> Result<(), IamError> {
     let (store, feed) = (Arc::clone(&iam.store), Arc::clone(&iam.feed));
     let keyring = Arc::clone(&iam.keys.keyring);
-    let token = shutdown.clone();
-    let follow = tokio::spawn(async move { store.follow(watch, token).await });
-    let beating = Arc::clone(&feed);
+    let part = |token: &CancellationToken| token.clone().drop_guard();
+    let (token, ends) = (shutdown.clone(), part(&shutdown));
+    let follow = tokio::spawn(async move {
+        let _ends = ends;
+        store.follow(watch, token).await;
+    });
+    let (beating, ends) = (Arc::clone(&feed), part(&shutdown));
     let every = iam.config.heartbeat;
-    let beat = tokio::spawn(async move { beating.beat(every).await });
-    let keep = tokio::spawn(Arc::clone(&keyring).keep(shutdown.clone()));
-    let token = shutdown.clone();
+    let beat = tokio::spawn(async move {
+        let _ends = ends;
+        beating.beat(every).await;
+    });
+    let (token, ends, kept) = (shutdown.clone(), part(&shutdown), Arc::clone(&keyring));
+    let keep = tokio::spawn(async move {
+        let _ends = ends;
+        kept.keep(token).await;
+    });
+    let (token, ends) = (shutdown.clone(), part(&shutdown));
     let publish = tokio::spawn(async move {
+        let _ends = ends;
         let mut rings = keyring.subscribe();
         loop {
             let keys = rings.borrow_and_update().key_set().to_json();
@@ -157,9 +171,11 @@ async fn serve(
             }
         }
     });
-    let sso = Arc::clone(&iam.keys.sso);
-    let token = shutdown.clone();
-    let providers = tokio::spawn(async move { sso.providers.keep(token).await });
+    let (token, ends, sso) = (shutdown.clone(), part(&shutdown), Arc::clone(&iam.keys.sso));
+    let providers = tokio::spawn(async move {
+        let _ends = ends;
+        sso.providers.keep(token).await;
+    });
     let config = ServeConfig { max_head_bytes: MAX_HEAD, ..ServeConfig::default() };
     http_kit::serve(listener, Arc::new(Api::new(iam)), config, shutdown.clone()).await;
     shutdown.cancel();

@@ -29,7 +29,8 @@ pub(super) fn openapi() -> Response {
 /// Everything that judges need, and every change of it, until somebody leaves.
 pub(super) fn policy(iam: &Iam) -> Answer {
     let body = iam.feed.follow();
-    let body = body.ok_or_else(|| ApiError::unavailable("Too many follow the policy."))?;
+    let body =
+        body.ok_or_else(|| ApiError::unavailable("The policy cannot be followed at the moment."))?;
     let mut response = render::text(wire::CONTENT_TYPE, body);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

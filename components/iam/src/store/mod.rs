@@ -24,6 +24,8 @@ use crate::model::{Command, State, Write, needs_superuser};
 
 /// How often a change is decided again when others are faster; each time one of them got on.
 const TRIES: usize = 64;
+/// Between two tries to read a state that cannot be read.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Room in a transaction for the revision.
 const RESERVED: usize = 1024;
 
@@ -153,30 +155,79 @@ impl Store {
         self.reload(&mut *self.writer.lock().await).await
     }
 
-    /// Follows what other instances write.
-    pub(crate) async fn follow(&self, mut watch: Watch, shutdown: CancellationToken) {
+    /// Follows what other instances write. While that cannot be read nobody hears that all is as
+    /// it was: whoever judges by this state has to know that it may be an old one.
+    pub(crate) async fn follow(&self, watch: Watch, shutdown: CancellationToken) {
+        let mut watch = Some(watch);
         loop {
+            let Some(following) = &mut watch else {
+                watch = self.begin_anew(&shutdown).await;
+                if watch.is_none() {
+                    return;
+                }
+                continue;
+            };
             let changes = tokio::select! {
-                changes = watch.next() => changes,
+                changes = following.next() => changes,
                 () = shutdown.cancelled() => return,
             };
-            let Ok(changes) = changes else { return };
-            let counter = changes.iter().rev().find(|change| change.key == REVISION);
-            let Some(counter) = counter.and_then(|change| change.value.as_deref()) else {
-                continue;
+            let followed = match changes {
+                Ok(changes) => self.hear(&changes).await,
+                Err(error) => Err(error.into()),
             };
-            // One's own changes are known already.
-            let mut seen = self.writer.lock().await;
-            let known = self.state().revision;
-            if records::read_revision(counter).is_ok_and(|revision| revision <= known) {
-                continue;
+            if let Err(error) = followed {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "what other instances write cannot be read"
+                );
+                watch = None;
             }
-            while let Err(error) = self.reload(&mut seen).await {
-                tracing::error!(%error, "cannot read what another instance wrote");
-                tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    () = shutdown.cancelled() => return,
+        }
+    }
+
+    /// Reads the state again if another instance wrote it.
+    async fn hear(&self, changes: &[cluster_state::Change]) -> Result<(), StoreError> {
+        let counter = changes.iter().rev().find(|change| change.key == REVISION);
+        let Some(counter) = counter.and_then(|change| change.value.as_deref()) else {
+            return Ok(());
+        };
+        // One's own changes are known already.
+        let mut seen = self.writer.lock().await;
+        let known = self.state().revision;
+        if records::read_revision(counter).is_ok_and(|revision| revision <= known) {
+            return Ok(());
+        }
+        self.reload(&mut seen).await
+    }
+
+    /// Another watch, and the state as of then; none when the service stops.
+    async fn begin_anew(&self, shutdown: &CancellationToken) -> Option<Watch> {
+        self.feed.hold(true);
+        loop {
+            let begun = async {
+                // First the watch, then the state: nothing falls in between.
+                let watch = self.cluster.watch(ROOT).await?;
+                self.refresh().await?;
+                Ok::<Watch, StoreError>(watch)
+            };
+            let begun = tokio::select! {
+                begun = begun => begun,
+                () = shutdown.cancelled() => return None,
+            };
+            match begun {
+                Ok(watch) => {
+                    self.feed.hold(false);
+                    tracing::info!("the state is followed again");
+                    return Some(watch);
                 }
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the state cannot be read"
+                ),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = shutdown.cancelled() => return None,
             }
         }
     }

@@ -1,9 +1,14 @@
 //! Several instances on one state, and what is left after a stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use cluster_state::{ClusterState, embedded};
+use bytes::Bytes;
+use cluster_state::{
+    BoxFuture, ClusterState, Entry, Leader, Leadership, Op, StateError, Version, Watch, embedded,
+};
 use identity::Snapshot;
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::{Store, StoreError};
@@ -36,6 +41,58 @@ async fn open(cluster: &Arc<dyn ClusterState>) -> (Arc<Store>, Arc<Feed>) {
     let feed = Feed::new(CancellationToken::new());
     let (store, _) = Store::open(Arc::clone(cluster), Arc::clone(&feed)).await.unwrap();
     (store, feed)
+}
+
+/// A state whose watches can be made to end, and that cannot always be read.
+#[derive(Debug)]
+struct Moody {
+    inner: Arc<dyn ClusterState>,
+    /// Watches that are over before they begin.
+    over: AtomicUsize,
+    unreadable: AtomicBool,
+}
+
+impl ClusterState for Moody {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, StateError>> {
+        self.inner.get(key)
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Entry>, StateError>> {
+        match self.unreadable.load(Ordering::SeqCst) {
+            true => Box::pin(async { Err(StateError::Closed) }),
+            false => self.inner.list(prefix),
+        }
+    }
+
+    fn transact(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<Vec<Option<Version>>, StateError>> {
+        self.inner.transact(ops)
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Watch, StateError>> {
+        let less = |left: usize| left.checked_sub(1);
+        if self.over.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+            return self.inner.watch(prefix);
+        }
+        Box::pin(async move {
+            let (_folder, closed) = cluster();
+            closed.watch(prefix).await
+        })
+    }
+
+    fn campaign<'a>(
+        &'a self,
+        election: &'a str,
+        identity: Bytes,
+    ) -> BoxFuture<'a, Result<Leadership, StateError>> {
+        self.inner.campaign(election, identity)
+    }
+
+    fn leader<'a>(
+        &'a self,
+        election: &'a str,
+    ) -> BoxFuture<'a, Result<Receiver<Option<Leader>>, StateError>> {
+        self.inner.leader(election)
+    }
 }
 
 fn cluster() -> (tempfile::TempDir, Arc<dyn ClusterState>) {
@@ -156,4 +213,40 @@ async fn what_is_stored_survives_and_what_is_foreign_is_named() {
     let feed = Feed::new(CancellationToken::new());
     let error = Store::open(cluster, feed).await.map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("/iam/users/u"), "{error}");
+}
+
+/// Waits until something holds; the test's own limit ends what never does.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_is_begun_again_and_until_then_nobody_is_told_that_all_is_well() {
+    let (_folder, inner) = cluster();
+    let moody = Arc::new(Moody {
+        inner: Arc::clone(&inner),
+        over: AtomicUsize::new(1),
+        unreadable: AtomicBool::new(false),
+    });
+    let state: Arc<dyn ClusterState> = Arc::clone(&moody) as Arc<dyn ClusterState>;
+    let stop = CancellationToken::new();
+    let feed = Feed::new(stop.clone());
+    let (store, watch) = Store::open(state, Arc::clone(&feed)).await.unwrap();
+    let (other, _) = open(&inner).await;
+    moody.unreadable.store(true, Ordering::SeqCst);
+    let (following, token) = (Arc::clone(&store), stop.clone());
+    let follow = tokio::spawn(async move { following.follow(watch, token).await });
+    until(|| feed.follow().is_none()).await;
+    other.run(&user("u")).await.unwrap();
+    assert!(store.state().user("u").is_err());
+    moody.unreadable.store(false, Ordering::SeqCst);
+    until(|| store.state().user("u").is_ok()).await;
+    until(|| feed.follow().is_some()).await;
+    other.run(&user("v")).await.unwrap();
+    until(|| store.state().user("v").is_ok()).await;
+    assert!(!follow.is_finished());
+    stop.cancel();
+    follow.await.unwrap();
 }
