@@ -8,7 +8,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod config;
+pub mod kernel;
 mod run;
+pub mod vips;
 
 pub use config::{Config, NodeConfig, Role, UserSpaceLimits, Way};
 pub use run::{Mode, Running, StartError, start};
