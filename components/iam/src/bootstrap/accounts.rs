@@ -65,4 +65,33 @@ pub(crate) const ACCOUNTS: &[Account] = &[
             ("dcos:service:marathon:marathon:services", Update),
         ],
     },
+    Account {
+        uid: "dcos_mesos_dns",
+        description: "The name server: it follows what the master tells",
+        grants: CLUSTER,
+    },
+    Account {
+        uid: "dcos_net",
+        description: "Virtual addresses: they follow what the master tells",
+        grants: CLUSTER,
+    },
+    Account {
+        uid: "dcos_edge",
+        description: "Traffic from outside: it follows the services' labels, tasks and health",
+        grants: &[
+            POLICY,
+            ("dcos:service:marathon:marathon:admin:events", Read),
+            ("dcos:service:marathon:marathon:services", Read),
+        ],
+    },
+];
+
+/// All frameworks, agents and tasks that the master tells of.
+const CLUSTER: &[Grant] = &[
+    POLICY,
+    ("dcos:mesos:master:agent", Read),
+    ("dcos:mesos:master:executor:app_id", Read),
+    ("dcos:mesos:master:flags", Read),
+    ("dcos:mesos:master:framework:role", Read),
+    ("dcos:mesos:master:task:app_id", Read),
 ];
