@@ -6,6 +6,7 @@ mod agent;
 mod cosmos;
 mod flags;
 mod iam;
+mod load_balancer;
 mod marathon;
 mod master;
 
@@ -26,6 +27,8 @@ components:
   marathon  keeps services running (port 8080)
   cosmos    installs packages (port 7070)
   iam       knows users and what they may do (port 8101)
+  load-balancer
+            virtual addresses of services (port 62080)
   admin-router
             the gateway: one address with a login (ports 80 and 443)
 
@@ -41,12 +44,16 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "marathon" if help => print!("{}", marathon::help()),
         "cosmos" if help => print!("{}", cosmos::help()),
         "iam" if help => print!("{}", iam::help()),
+        "load-balancer" if help => print!("{}", load_balancer::help()),
         "admin-router" if help => print!("{}", admin_router::help()),
         "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
         "agent" => return on(Builder::new_multi_thread(), agent::run(flags.to_vec())),
         "marathon" => return on(Builder::new_multi_thread(), marathon::run(flags.to_vec())),
         "cosmos" => return on(Builder::new_multi_thread(), cosmos::run(flags.to_vec())),
         "iam" => return on(Builder::new_multi_thread(), iam::run(flags.to_vec())),
+        "load-balancer" => {
+            return on(Builder::new_multi_thread(), load_balancer::run(flags.to_vec()));
+        }
         "admin-router" => {
             return on(Builder::new_multi_thread(), admin_router::run(flags.to_vec()));
         }
@@ -81,6 +88,17 @@ impl Logging {
         level.clone_into(&mut self.level);
         Ok(())
     }
+}
+
+/// Servers between commas, each `host:port` or a URL, as URLs.
+fn urls(text: &str) -> Vec<String> {
+    let urls = text.split(',').map(|one| one.trim().trim_end_matches('/'));
+    let urls = urls.filter(|one| !one.is_empty());
+    let whole = |one: &str| match one.contains("://") {
+        true => one.to_owned(),
+        false => format!("http://{one}"),
+    };
+    urls.map(whole).collect()
 }
 
 /// Cancelled by SIGINT or SIGTERM.
