@@ -61,6 +61,8 @@ pub struct Event {
     pub reason: String,
     /// The id that the gateway gave the request.
     pub request_id: String,
+    /// What has to be there whole; who writes it sees to its length.
+    pub details: Vec<(&'static str, Value)>,
 }
 
 /// Writes events, on a thread of its own.
@@ -163,6 +165,7 @@ impl Event {
         for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             content.insert(name.to_owned(), cut(text).into());
         }
+        content.extend(self.details.into_iter().map(|(name, value)| (name.to_owned(), value)));
         content
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Issued {
     pub(crate) pem: String,
     /// In hexadecimal.
     pub(crate) serial: String,
+    /// SHA-256 of the certificate, in hexadecimal.
+    pub(crate) fingerprint: String,
     pub(crate) common_name: String,
     pub(crate) hosts: Vec<String>,
     pub(crate) profile: Profile,
@@ -192,6 +194,10 @@ impl Authority {
         if profile != Profile::Client && request.names.is_empty() {
             return Err(RequestError::NoHosts);
         }
+        // Old clients take the common name of a server for one of its hosts.
+        if profile != Profile::Client && !request.is_named_as_a_host() {
+            return Err(RequestError::CommonNameElsewhere);
+        }
         let now = self.clock.now();
         let expires = now.saturating_add(CERTIFICATE_LIFETIME).min(self.expires);
         if expires <= now {
@@ -212,8 +218,10 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&request.public_key, &self.issuer);
         let certificate = certificate.map_err(|_| RequestError::Sign)?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, certificate.der());
         Ok(Issued {
             pem: certificate.pem(),
+            fingerprint: hex(digest.as_ref(), ""),
             serial: hex(&serial, ""),
             common_name: request.common_name,
             hosts: request.names.iter().map(shown).collect(),

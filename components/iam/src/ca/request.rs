@@ -36,6 +36,8 @@ pub(crate) enum RequestError {
     OtherNames,
     #[error("the common name must have at most {LONGEST_NAME} printable characters")]
     CommonName,
+    #[error("the common name of a server must be one of its hosts")]
+    CommonNameElsewhere,
     #[error("the certificate authority has expired")]
     AuthorityExpired,
     #[error("the certificate cannot be signed")]
@@ -81,6 +83,12 @@ impl Request {
             None => requested_names(&csr)?,
         };
         Ok(Request { public_key, rsa, common_name: common_name(&csr)?, names })
+    }
+
+    /// Whether the common name, where there is one, is one of the hosts.
+    pub(super) fn is_named_as_a_host(&self) -> bool {
+        let named = || hosts::parse(&self.common_name).is_ok_and(|name| self.names.contains(&name));
+        self.common_name.is_empty() || named()
     }
 }
 

@@ -28,7 +28,7 @@ async fn authority() -> Authority {
 
 fn csr_of(key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> String {
     let mut params = CertificateParams::default();
-    params.distinguished_name = common_name("gateway");
+    params.distinguished_name = common_name("a.b");
     change(&mut params);
     params.serialize_request(key).unwrap().pem().unwrap()
 }
@@ -74,9 +74,12 @@ async fn the_authority_signs_certificates_and_nothing_below_it_does() {
 async fn a_certificate_says_what_was_allowed() {
     let authority = authority().await;
     let names = hosts(&["Master.mesos", "127.0.0.1", "::1", "master.mesos"]);
-    let issued = authority.sign(&csr(), Some(&names), Profile::Server).unwrap();
+    let master = csr_of(&KeyPair::generate().unwrap(), |params| {
+        params.distinguished_name = common_name("Master.mesos");
+    });
+    let issued = authority.sign(&master, Some(&names), Profile::Server).unwrap();
     assert_eq!(issued.hosts, ["master.mesos", "127.0.0.1", "::1"]);
-    assert_eq!(issued.common_name, "gateway");
+    assert_eq!(issued.common_name, "Master.mesos");
     assert_eq!(issued.expires, START + 365 * DAY);
     let second = authority.sign(&csr(), Some(&names), Profile::Client).unwrap();
     assert_ne!(issued.serial, second.serial);
@@ -106,6 +109,7 @@ async fn a_certificate_says_what_was_allowed() {
 async fn a_request_cannot_ask_to_be_an_authority() {
     let authority = authority().await;
     let greedy = csr_of(&KeyPair::generate().unwrap(), |params| {
+        params.distinguished_name = common_name("");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
@@ -158,6 +162,17 @@ async fn requests_that_are_not_signed() {
         params.distinguished_name = common_name(&"x".repeat(65));
     });
     assert_eq!(sign(&long, Some(&["a.b"])), Err(RequestError::CommonName));
+    for other in ["gateway.example", "a.b: gateway.example", "127.0.0.1"] {
+        let other = csr_of(&KeyPair::generate().unwrap(), |params| {
+            params.distinguished_name = common_name(other);
+        });
+        assert_eq!(sign(&other, Some(&["a.b"])), Err(RequestError::CommonNameElsewhere));
+        assert!(authority.sign(&other, Some(&hosts(&["a.b"])), Profile::Client).is_ok());
+    }
+    let address = csr_of(&KeyPair::generate().unwrap(), |params| {
+        params.distinguished_name = common_name("127.0.0.1");
+    });
+    assert_eq!(sign(&address, Some(&["a.b", "127.0.0.1"])), Ok(()));
 }
 
 #[tokio::test]
@@ -174,6 +189,7 @@ async fn kinds_of_keys() {
             assert_eq!(leaf.public_key().subject_public_key.data.as_ref(), public, "{kind:?}");
         });
     }
+    let names = hosts(&["a.b", "gateway"]);
     let issued = authority.sign(RSA_2048_CSR, Some(&names), Profile::Server).unwrap();
     parsed(&issued.pem, |leaf| {
         assert!(leaf.key_usage().unwrap().unwrap().value.key_encipherment());

@@ -121,6 +121,33 @@ async fn a_change_is_told_before_it_is_made() {
     iam.stopped().await;
 }
 
+#[tokio::test]
+async fn all_hosts_of_a_certificate_are_told() {
+    let iam = started().await;
+    let labels = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(56)].join(".");
+    let mut hosts: Vec<String> = (0..99).map(|n| format!("h{n:02}.{labels}")).collect();
+    hosts.push("gateway.example".to_owned());
+    assert_eq!(hosts[0].len(), 252);
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "gateway.example");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = params.serialize_request(&key).unwrap().pem().unwrap();
+    let body = json!({ "certificate_request": request, "hosts": hosts, "profile": "server" });
+    let reply = iam.ask(Method::POST, "/ca/api/v2/sign").admin().json(body).send().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let pem = reply.json()["result"]["certificate"].as_str().unwrap().to_owned();
+    let pem = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1;
+    let digest = ring::digest::digest(&ring::digest::SHA256, &pem.contents);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = iam.audit();
+    let told = lines.iter().find(|line| line["event"] == "certificate-sign").unwrap();
+    assert_eq!(told["hosts"], json!(hosts));
+    assert_eq!(told["common_name"], "gateway.example");
+    assert_eq!(told["sha256"], json!(digest));
+    let folder = iam.stopped().await;
+    assert!(verify(&folder.path().join("iam/audit.jsonl")).is_ok());
+}
+
 /// What cannot be told is not done, and when it can be told again, all goes on.
 #[tokio::test]
 async fn without_a_log_nobody_gets_in_and_nothing_changes() {
