@@ -7,6 +7,8 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod forward;
 pub mod names;
 pub mod record;
+pub mod serve;
 pub mod zone;

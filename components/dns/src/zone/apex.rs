@@ -35,6 +35,7 @@ pub struct Alias {
 pub(crate) struct Apex {
     pub(crate) zone: Zone,
     pub(crate) wire: Box<[u8]>,
+    primary_name: Box<[u8]>,
     primary: Within,
     mailbox: Within,
     serial: AtomicU32,
@@ -48,10 +49,13 @@ struct Within {
     is_inside: bool,
 }
 
+/// Name and target.
+type AliasWire = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Debug)]
 pub(crate) struct Apexes {
     by_name: FxHashMap<Box<[u8]>, Apex>,
-    aliases: Vec<(Box<[u8]>, Box<[u8]>)>,
+    aliases: Vec<AliasWire>,
 }
 
 // === impl Zone ===
@@ -97,8 +101,9 @@ impl Apex {
         let wire = wire::name(&zone.name)?.into_boxed_slice();
         let (primary, mailbox) =
             (Within::new(&zone.primary, &wire)?, Within::new(&zone.mailbox, &wire)?);
+        let primary_name = wire::name(&zone.primary)?.into();
         let (serial, is_ready) = (AtomicU32::new(0), AtomicBool::new(false));
-        Some(Apex { zone, wire, primary, mailbox, serial, is_ready })
+        Some(Apex { zone, wire, primary_name, primary, mailbox, serial, is_ready })
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -111,6 +116,11 @@ impl Apex {
 
     pub(crate) fn serial(&self) -> u32 {
         self.serial.load(Ordering::Relaxed)
+    }
+
+    /// The first name server's name, in wire form.
+    pub(crate) fn primary(&self) -> &[u8] {
+        &self.primary_name
     }
 
     /// A serial never goes back, whatever the clock does.
@@ -158,7 +168,7 @@ impl Apexes {
     pub(super) fn new(zones: Vec<Zone>, aliases: Vec<Alias>) -> Apexes {
         let apexes = zones.into_iter().filter_map(Apex::new);
         let by_name = apexes.map(|apex| (apex.wire.clone(), apex)).collect();
-        let mut aliases: Vec<(Box<[u8]>, Box<[u8]>)> = aliases
+        let mut aliases: Vec<AliasWire> = aliases
             .iter()
             .filter_map(|alias| {
                 Some((wire::name(&alias.name)?.into(), wire::name(&alias.target)?.into()))
