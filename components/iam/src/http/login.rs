@@ -163,7 +163,7 @@ pub(super) async fn confirm(
 }
 
 /// Waits for an attempt's turn, or refuses it.
-async fn turn(
+pub(super) async fn turn(
     iam: &Iam,
     call: &Call,
     name: &'static str,

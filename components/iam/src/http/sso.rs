@@ -8,7 +8,7 @@ use http_kit::{Response, respond};
 use serde_json::Value;
 
 use super::call::Call;
-use super::login::{denied, granted, no_store, token_for};
+use super::login::{denied, granted, no_store, token_for, turn};
 use super::{Answer, render};
 use crate::ApiError;
 use crate::audit::Event;
@@ -16,6 +16,7 @@ use crate::model::User;
 use crate::oidc::{self, Finished, Login, Sso, SsoError, Target};
 use crate::providers::ProvidersError;
 use crate::service::{Caller, Iam, event};
+use crate::throttle::Attempt;
 
 const LOGIN: &str = "login-oidc";
 /// `GET /auth/login`: sends a browser to a provider.
@@ -51,12 +52,20 @@ fn for_program(call: &Call) -> Option<String> {
 /// `GET /auth/oidc/callback`: a browser returns from a provider.
 pub(super) async fn callback(iam: &Iam, call: &Call) -> Answer {
     let cookie = flow_cookie(&call.headers);
-    let finished = match iam.keys.sso.finish(&call.params, cookie.as_deref()).await {
-        Ok(finished) => logged_in(iam, call, finished).await,
+    let finished = match iam.keys.sso.returned(&call.params, cookie.as_deref()) {
+        Ok(returned) => {
+            let finish = iam.keys.sso.finish(returned, &call.params);
+            match counted(iam, call, finish).await {
+                Ok(Ok(finished)) => logged_in(iam, call, finished).await,
+                Ok(Err(error)) => Err(error),
+                Err(refusal) if call.is_browser() => Ok(Ok(excuse(&refusal.description))),
+                Err(refusal) => Ok(Err(refusal)),
+            }
+        }
         Err(error) => Err(error),
     };
     let mut response = match finished {
-        Ok(answer) => answer?,
+        Ok(answer) => answer.unwrap_or_else(|refusal| render::error(&refusal)),
         Err(error) => {
             let refused = failed(iam, call, error).await;
             refused.unwrap_or_else(|refusal| render::error(&refusal))
@@ -68,7 +77,12 @@ pub(super) async fn callback(iam: &Iam, call: &Call) -> Answer {
 
 /// `POST /auth/login` with an ID token alone.
 pub(super) async fn id_token(iam: &Iam, call: &Call, token: &str) -> Answer {
-    let login = match iam.keys.sso.id_token(token).await {
+    let sso = &iam.keys.sso;
+    let login = match sso.id_token_provider(token) {
+        Ok(provider) => counted(iam, call, sso.id_token(&provider, token)).await?,
+        Err(error) => Err(error),
+    };
+    let login = match login {
         Ok(login) => login,
         Err(error) => return Err(refusal(iam, call, &error).await?),
     };
@@ -76,6 +90,24 @@ pub(super) async fn id_token(iam: &Iam, call: &Call, token: &str) -> Answer {
         Ok(user) => granted(iam, call, LOGIN, &user, None).await,
         Err(error) => Err(refusal(iam, call, &error).await?),
     }
+}
+
+/// A login that a provider is asked about, unless there were too many from there that failed: they
+/// cost us and the provider, who may take them for ours.
+async fn counted<T>(
+    iam: &Iam,
+    call: &Call,
+    login: impl Future<Output = Result<T, SsoError>>,
+) -> Result<Result<T, SsoError>, ApiError> {
+    let mut attempt = Attempt::of_provider(call.client);
+    turn(iam, call, LOGIN, "", &mut attempt).await?;
+    let login = login.await;
+    match &login {
+        Ok(_) => iam.throttle().succeeded(&attempt, iam.now()),
+        Err(error) if error.is_unjudged() => iam.throttle().undone(&attempt, iam.now()),
+        Err(_) => {}
+    }
+    Ok(login)
 }
 
 /// `/auth/oidc/providers/{id}`

@@ -81,6 +81,13 @@ pub(crate) struct Start {
     pub(crate) cookie: String,
 }
 
+/// A browser's return that belongs to a login of ours.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    flow: Flow,
+    provider: Arc<Provider>,
+}
+
 /// A login that happened.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -107,6 +114,17 @@ pub(crate) struct Sso {
 }
 
 impl SsoError {
+    /// Whether nothing was looked at, so that it is no failure of whoever wanted to log in.
+    pub(crate) fn is_unjudged(&self) -> bool {
+        matches!(
+            self,
+            SsoError::Busy
+                | SsoError::Internal
+                | SsoError::Store(_)
+                | SsoError::Remote(RemoteError::Recently)
+        )
+    }
+
     /// Whether the one who wanted to log in is to blame, and not we or the provider.
     pub(crate) fn is_refusal(&self) -> bool {
         !matches!(
@@ -164,12 +182,13 @@ impl Sso {
         })
     }
 
-    /// `GET /auth/oidc/callback?code=…&state=…`, with the cookie of [`COOKIE`].
-    pub(crate) async fn finish(
+    /// `GET /auth/oidc/callback?code=…&state=…`, with the cookie of [`COOKIE`]: which login it
+    /// belongs to. Nobody is asked for that.
+    pub(crate) fn returned(
         &self,
         query: &Params,
         cookie: Option<&str>,
-    ) -> Result<Finished, SsoError> {
+    ) -> Result<Returned, SsoError> {
         let state = query.get("state").ok_or(SsoError::Flow)?;
         let cookie = cookie.ok_or(SsoError::Flow)?;
         let now = self.clock.now();
@@ -178,6 +197,16 @@ impl Sso {
         // Removed meanwhile, or made anew for another issuer.
         let provider = provider.filter(|provider| provider.config.issuer == flow.issuer);
         let provider = provider.ok_or(SsoError::Flow)?;
+        Ok(Returned { flow, provider })
+    }
+
+    /// Exchanges what the browser returned with at the provider.
+    pub(crate) async fn finish(
+        &self,
+        returned: Returned,
+        query: &Params,
+    ) -> Result<Finished, SsoError> {
+        let Returned { flow, provider } = returned;
         let _turn = self.turns.try_acquire().map_err(|_| SsoError::Busy)?;
         let metadata = self.remote.metadata(&provider).await?;
         // The answer of another provider than the one that was asked (RFC 9207).
@@ -196,14 +225,23 @@ impl Sso {
         Ok(Finished { login, target: flow.target })
     }
 
-    /// `POST /auth/login` with nothing but an ID token, as clients of open DC/OS do it.
-    pub(crate) async fn id_token(&self, token: &str) -> Result<Login, SsoError> {
+    /// `POST /auth/login` with nothing but an ID token, as clients of open DC/OS do it: whose it
+    /// would be.
+    pub(crate) fn id_token_provider(&self, token: &str) -> Result<Arc<Provider>, SsoError> {
         let issuer = unverified_issuer(token).ok_or(SsoError::Token(TokenError::Malformed))?;
         let provider = self.providers.by_issuer(&issuer);
         let provider = provider.filter(|provider| provider.config.id_token_login);
-        let provider = provider.ok_or(SsoError::IdToken(IdTokenError::Issuer))?;
+        provider.ok_or(SsoError::IdToken(IdTokenError::Issuer))
+    }
+
+    /// Whether the ID token is one of that provider.
+    pub(crate) async fn id_token(
+        &self,
+        provider: &Arc<Provider>,
+        token: &str,
+    ) -> Result<Login, SsoError> {
         let _turn = self.turns.try_acquire().map_err(|_| SsoError::Busy)?;
-        self.login(&provider, token, None).await
+        self.login(provider, token, None).await
     }
 
     /// `Set-Cookie` for whoever returned, however it ended.

@@ -73,6 +73,7 @@ struct Cached {
     metadata: Option<(Arc<Metadata>, i64)>,
     keys: Option<(KeySet, i64)>,
     failed: Option<i64>,
+    keys_failed: Option<i64>,
 }
 
 impl Remote {
@@ -97,19 +98,32 @@ impl Remote {
         let mut cached = peer.cached.lock().await;
         let metadata = self.cached_metadata(provider, &peer, &mut cached).await?;
         let now = self.clock.now();
+        // Whoever has any token may bring it: each would be a request to a provider that fails.
+        let recently = cached.keys_failed.is_some_and(|at| is_within(now, at, MIN_AGE));
         let known = cached.keys.as_ref().filter(|(_, at)| is_within(now, *at, MAX_AGE));
         if let Some((keys, at)) = known {
             let verified = keys.verify_signature(token);
             // The provider may have changed its keys; asking for any token would be too often.
-            if verified != Err(TokenError::UnknownKey) || is_within(now, *at, MIN_AGE) {
+            let looked = recently || is_within(now, *at, MIN_AGE);
+            if verified != Err(TokenError::UnknownKey) || looked {
                 return Ok(verified);
             }
         }
-        let answer = peer.get(&metadata.jwks_uri).await?;
-        let keys = KeySet::parse(&answer)?;
-        let verified = keys.verify_signature(token);
-        cached.keys = Some((keys, now));
-        Ok(verified)
+        if recently {
+            return Err(RemoteError::Recently);
+        }
+        match fetch_keys(&peer, &metadata.jwks_uri).await {
+            Ok(keys) => {
+                let verified = keys.verify_signature(token);
+                cached.keys = Some((keys, now));
+                cached.keys_failed = None;
+                Ok(verified)
+            }
+            Err(error) => {
+                cached.keys_failed = Some(now);
+                Err(error)
+            }
+        }
     }
 
     /// An ID token for the code that the browser brought.
@@ -230,6 +244,10 @@ async fn fetch_metadata(provider: &Provider, peer: &Peer) -> Result<Metadata, Re
     let location: Uri = location.parse().map_err(|_| config("its issuer is not a URL"))?;
     let answer = peer.get(&location).await?;
     Ok(Metadata::parse(&answer, issuer, site)?)
+}
+
+async fn fetch_keys(peer: &Peer, uri: &Uri) -> Result<KeySet, RemoteError> {
+    Ok(KeySet::parse(&peer.get(uri).await?)?)
 }
 
 /// RFC 6749, 2.3.1: both are escaped as in a form before they are joined.

@@ -53,7 +53,17 @@ impl World {
     async fn log_in(&self, target: Option<&str>) -> Result<Finished, SsoError> {
         let start = self.sso.start("ours", target).await?;
         let returned = self.idp.browse(&start.location).await;
-        self.sso.finish(&Params::parse(&returned), Some(&cookie(&start))).await
+        self.finish(&Params::parse(&returned), Some(&cookie(&start))).await
+    }
+
+    async fn finish(&self, query: &Params, cookie: Option<&str>) -> Result<Finished, SsoError> {
+        let returned = self.sso.returned(query, cookie)?;
+        self.sso.finish(returned, query).await
+    }
+
+    async fn id_token(&self, token: &str) -> Result<Login, SsoError> {
+        let provider = self.sso.id_token_provider(token)?;
+        self.sso.id_token(&provider, token).await
     }
 
     /// The user of a login, and whether it was made just now.
@@ -103,7 +113,7 @@ async fn the_cookie_is_for_this_login_alone() {
     let returned = world.idp.browse(&start.location).await;
     let other = world.sso.start("ours", None).await.unwrap();
     let params = Params::parse(&returned);
-    let finish = async |cookie: Option<&str>| world.sso.finish(&params, cookie).await.map(|_| ());
+    let finish = async |cookie: Option<&str>| world.finish(&params, cookie).await.map(|_| ());
     assert!(matches!(finish(None).await, Err(SsoError::Flow)), "another browser");
     assert!(matches!(finish(Some("")).await, Err(SsoError::Flow)));
     assert!(matches!(finish(Some(&cookie(&other))).await, Err(SsoError::Flow)), "another login");
@@ -118,7 +128,7 @@ async fn a_login_that_took_too_long_is_over() {
     let start = world.sso.start("ours", None).await.unwrap();
     let returned = world.idp.browse(&start.location).await;
     world.now.fetch_add(flow::LIFETIME, Ordering::SeqCst);
-    let late = world.sso.finish(&Params::parse(&returned), Some(&cookie(&start))).await;
+    let late = world.finish(&Params::parse(&returned), Some(&cookie(&start))).await;
     assert!(matches!(late, Err(SsoError::Flow)));
 }
 
@@ -169,11 +179,11 @@ async fn an_answer_of_another_provider_is_not_taken() {
     let start = world.sso.start("ours", None).await.unwrap();
     let returned = world.idp.browse(&start.location).await;
     let mixed = format!("{returned}&iss=https%3A%2F%2Fevil.example");
-    let finished = world.sso.finish(&Params::parse(&mixed), Some(&cookie(&start))).await;
+    let finished = world.finish(&Params::parse(&mixed), Some(&cookie(&start))).await;
     assert!(matches!(finished, Err(SsoError::Flow)));
     assert_eq!(world.idp.exchanges(), 0, "the code went nowhere");
     let named = format!("{returned}&iss={}", http_kit::query::encode(&world.idp.issuer()));
-    world.sso.finish(&Params::parse(&named), Some(&cookie(&start))).await.unwrap();
+    world.finish(&Params::parse(&named), Some(&cookie(&start))).await.unwrap();
 }
 
 #[tokio::test]
@@ -183,7 +193,7 @@ async fn a_provider_changed_meanwhile_does_not_get_the_code() {
     let returned = world.idp.browse(&start.location).await;
     let other = json!({"issuer": "https://other.example"});
     world.sso.providers.patch("ours", other).await.unwrap();
-    let finished = world.sso.finish(&Params::parse(&returned), Some(&cookie(&start))).await;
+    let finished = world.finish(&Params::parse(&returned), Some(&cookie(&start))).await;
     assert!(matches!(finished, Err(SsoError::Flow)));
     assert_eq!(world.idp.exchanges(), 0);
 }
@@ -222,6 +232,31 @@ async fn a_provider_that_is_away_is_not_asked_for_every_login() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_be_fetched_are_not_asked_for_with_every_token() {
+    let world = World::with(|config| config["id_token_login"] = json!(true)).await;
+    let token = world.idp.token(json!({}));
+    world.idp.behave(Behaviour::NoKeys);
+    for _ in 0..5 {
+        let error = world.id_token(&token).await.unwrap_err();
+        assert!(matches!(error, SsoError::Remote(_)), "{error:?}");
+    }
+    assert_eq!(world.idp.key_requests(), 1);
+    world.idp.behave(Behaviour::Good);
+    world.now.fetch_add(10, Ordering::SeqCst);
+    world.id_token(&token).await.unwrap();
+    // The same while older keys are known: they count on.
+    world.idp.rotate();
+    world.idp.behave(Behaviour::NoKeys);
+    world.now.fetch_add(10, Ordering::SeqCst);
+    let newer = world.idp.token(json!({}));
+    for _ in 0..5 {
+        world.id_token(&newer).await.unwrap_err();
+        world.id_token(&token).await.unwrap();
+    }
+    assert_eq!(world.idp.key_requests(), 3);
+}
+
+#[tokio::test]
 async fn refusals_of_the_provider_are_words() {
     let world = World::new().await;
     let start = world.sso.start("ours", None).await.unwrap();
@@ -229,7 +264,7 @@ async fn refusals_of_the_provider_are_words() {
     let state = Params::parse(&returned).get("state").unwrap().to_owned();
     let refused = async |error: &str| {
         let query = format!("state={state}&error={error}");
-        let finished = world.sso.finish(&Params::parse(&query), Some(&cookie(&start))).await;
+        let finished = world.finish(&Params::parse(&query), Some(&cookie(&start))).await;
         finished.unwrap_err().to_string()
     };
     assert!(refused("access_denied").await.ends_with(": access_denied"));
@@ -282,9 +317,9 @@ async fn users_belong_to_one_provider() {
 async fn id_tokens_alone_are_a_login_only_where_that_is_allowed() {
     let world = World::new().await;
     let token = world.idp.token(json!({"nonce": "whatever"}));
-    assert!(world.sso.id_token(&token).await.is_err());
+    assert!(world.id_token(&token).await.is_err());
     world.sso.providers.patch("ours", json!({"id_token_login": true})).await.unwrap();
-    let login = world.sso.id_token(&token).await.unwrap();
+    let login = world.id_token(&token).await.unwrap();
     assert_eq!(login.uid, "ann@example.com");
     for change in [
         json!({"aud": "other"}),
@@ -293,10 +328,10 @@ async fn id_tokens_alone_are_a_login_only_where_that_is_allowed() {
         json!({"email_verified": false}),
     ] {
         let token = world.idp.token(change.clone());
-        assert!(world.sso.id_token(&token).await.is_err(), "{change}");
+        assert!(world.id_token(&token).await.is_err(), "{change}");
     }
     for text in ["", "a.b.c", "a.b"] {
-        assert!(world.sso.id_token(text).await.is_err(), "{text}");
+        assert!(world.id_token(text).await.is_err(), "{text}");
     }
 }
 

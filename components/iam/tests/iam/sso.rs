@@ -4,7 +4,7 @@
 #[path = "../../src/oidc/tests/provider.rs"]
 mod provider;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use serde_json::json;
@@ -15,7 +15,10 @@ use crate::harness::{Iam, Reply, started, started_with};
 const BROWSER: &str = "text/html,application/xhtml+xml";
 
 async fn with_provider(auto_create_users: bool) -> (Iam, Idp) {
-    let iam = started().await;
+    provided(started().await, auto_create_users).await
+}
+
+async fn provided(iam: Iam, auto_create_users: bool) -> (Iam, Idp) {
     let base = format!("http://{}", iam.address());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let back = format!("{base}/acs/api/v1/auth/oidc/callback");
@@ -27,6 +30,7 @@ async fn with_provider(auto_create_users: bool) -> (Iam, Idp) {
         "client_id": provider::CLIENT,
         "client_secret": provider::SECRET,
         "auto_create_users": auto_create_users,
+        "id_token_login": true,
     });
     assert_eq!(iam.put("/auth/oidc/providers/ours", config).await.status, 201);
     (iam, idp)
@@ -112,6 +116,45 @@ async fn what_fails_is_told_to_browsers_and_programs_and_the_log() {
     iam.ask(Method::GET, elsewhere).send().await.refused(400, "ERR_INVALID_TARGET");
     let denied = iam.audit().into_iter().filter(|line| line["event"] == "login-oidc");
     assert_eq!(denied.filter(|line| line["result"] == "deny").count(), 4);
+    iam.stopped().await;
+}
+
+#[tokio::test]
+async fn codes_and_id_tokens_that_are_made_up_are_slowed_down() {
+    let iam = started_with(|config| {
+        config.login_limits.free_of_source = 3;
+        config.login_limits.patience = Duration::ZERO;
+    })
+    .await;
+    let (iam, idp) = provided(iam, true).await;
+    let start = browse(&iam, "/auth/login?oidc-provider=ours", "").await;
+    let cookie = start.header("set-cookie").split(';').next().unwrap().to_owned();
+    let query = idp.browse(start.header("location")).await;
+    let state = http_kit::Params::parse(&query).get("state").unwrap().to_owned();
+    let made_up = format!("/auth/oidc/callback?code=made-up&state={state}");
+    let guess = async || {
+        let ask = iam.ask(Method::GET, &made_up).header("cookie", &cookie);
+        ask.send().await.status.as_u16()
+    };
+    // What is no login of ours costs nothing, and counts for nothing.
+    for _ in 0..5 {
+        let plain = iam.ask(Method::GET, "/auth/oidc/callback?code=x&state=y").send().await;
+        assert_eq!(plain.status, 401);
+    }
+    // Those that are right are taken back.
+    assert_eq!(log_in(&iam, &idp, "/").await.status, 303);
+    assert_eq!(idp.exchanges(), 1);
+    assert_eq!([guess().await, guess().await], [503, 503]);
+    let token = idp.token(json!({ "aud": "other" }));
+    let wrong = async || iam.try_login(json!({ "token": token })).await.status.as_u16();
+    assert_eq!([wrong().await, wrong().await, guess().await], [401, 429, 429]);
+    assert_eq!(idp.exchanges(), 3);
+    let browser = browse(&iam, &made_up, &cookie).await;
+    assert_eq!(browser.status, 303);
+    assert!(browser.header("location").starts_with("/?iam-error=Too%20many"), "{browser:?}");
+    // Passwords are another matter.
+    let password = std::fs::read_to_string(&iam.running.admin_password_file).unwrap();
+    iam.login("admin", password.trim()).await;
     iam.stopped().await;
 }
 

@@ -35,6 +35,8 @@ pub(super) enum Behaviour {
     /// Answers more than anybody wants to read.
     Endless,
     Away,
+    /// Has a configuration, but no keys at the moment.
+    NoKeys,
     /// Knows the client without a secret.
     PublicClient,
 }
@@ -150,6 +152,9 @@ impl Inner {
             (&Method::GET, "/realm/.well-known/openid-configuration") => self.discovery(),
             (&Method::GET, "/jwks") => {
                 self.key_requests.fetch_add(1, Ordering::SeqCst);
+                if matches!(*self.behaviour.lock().unwrap(), Behaviour::NoKeys) {
+                    return json_answer(StatusCode::BAD_GATEWAY, &json!({}));
+                }
                 let jwk = self.key.lock().unwrap().public_jwk();
                 json_answer(StatusCode::OK, &json!({"keys": [jwk]}))
             }
