@@ -74,6 +74,8 @@ pub enum SnapshotError {
     Gap { have: u64, found: u64 },
     #[error("changes came before a snapshot")]
     NoSnapshot,
+    #[error("pieces of lines do not fit together")]
+    Pieces,
     #[error("a key is unusable")]
     Key(#[from] KeyError),
     #[error("a line is malformed")]

@@ -1,5 +1,6 @@
 //! Entry points for the fuzzer: foreign bytes in, no panic out.
 
+use crate::pieces::Pieces;
 use crate::token::Jws;
 use crate::wire::Line;
 use crate::{KeySet, PublicKey, SigningKey, Snapshot, TokenCache, check_rid};
@@ -43,8 +44,16 @@ pub fn keys_of(data: &[u8]) {
 /// Reads `data` as lines of the policy stream.
 pub fn policy_stream(data: &[u8]) {
     let mut snapshot = Snapshot::default();
+    let mut pieces = Pieces::default();
     for line in data.split(|byte| *byte == b'\n') {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
+        let cut = line.clone().cut(64);
+        let mut whole = Pieces::default();
+        if !line.more && (line.snapshot.is_none() || line.changes.is_none()) {
+            let last = cut.into_iter().map(|piece| whole.take(piece).ok().flatten()).last();
+            assert_eq!(last.flatten().as_ref(), Some(&line), "cut and put together");
+        }
+        let Ok(Some(line)) = pieces.take(line) else { continue };
         let before = snapshot.clone();
         if snapshot.apply_line(line).is_err() {
             assert!(snapshot == before, "a line that is refused changed something");

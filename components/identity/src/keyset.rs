@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// More keys than that are a mistake or an attack.
 const MOST_KEYS: usize = 64;
+/// What comes behind so many is not read.
+const MOST_LOOKED_AT: usize = 1024;
 const LONGEST_KID: usize = 256;
 
 /// Keys by their ids. Cheap to clone.
@@ -24,9 +26,7 @@ impl KeySet {
             if set.len() == MOST_KEYS {
                 return Err(KeyError::TooMany);
             }
-            if key.kid().is_empty() || key.kid().len() > LONGEST_KID {
-                return Err(KeyError::Malformed);
-            }
+            check_kid(key.kid())?;
             if set.insert(key.kid().to_owned(), Arc::new(key)).is_some() {
                 return Err(KeyError::Duplicate);
             }
@@ -34,8 +34,9 @@ impl KeySet {
         Ok(KeySet { keys: Arc::new(set) })
     }
 
-    /// Reads `{"keys":[…]}`. Keys of kinds that are not supported, or for another use than
-    /// signatures, are left out; one that is malformed spoils the whole.
+    /// Reads `{"keys":[…]}`. Keys that cannot be used are left out: of kinds that are not
+    /// supported, for another use than signatures, weak, malformed, with the id of one before, or
+    /// too many. It fails where something was wrong with every one.
     pub fn parse(jwks: &[u8]) -> Result<KeySet, KeyError> {
         KeySet::from_object(&strict::object(jwks).ok_or(KeyError::Malformed)?)
     }
@@ -47,18 +48,21 @@ impl KeySet {
 
     fn from_object(jwks: &serde_json::Map<String, Value>) -> Result<KeySet, KeyError> {
         let list = jwks.get("keys").and_then(Value::as_array).ok_or(KeyError::Malformed)?;
-        if list.len() > MOST_KEYS {
-            return Err(KeyError::TooMany);
-        }
-        let mut keys = Vec::with_capacity(list.len());
-        for jwk in list {
-            match PublicKey::from_jwk(jwk.as_object().ok_or(KeyError::Malformed)?) {
-                Ok(key) => keys.push(key),
+        let mut keys: Vec<PublicKey> = Vec::new();
+        let mut wrong = None;
+        for jwk in list.iter().take(MOST_LOOKED_AT) {
+            match read(jwk) {
+                Ok(key) if keys.iter().any(|other| other.kid() == key.kid()) => {}
+                Ok(key) if keys.len() < MOST_KEYS => keys.push(key),
+                Ok(_) => break,
                 Err(KeyError::Unsupported) => {}
-                Err(error) => return Err(error),
+                Err(error) => wrong = Some(error),
             }
         }
-        KeySet::new(keys)
+        match wrong {
+            Some(error) if keys.is_empty() => Err(error),
+            _ => KeySet::new(keys),
+        }
     }
 
     /// As `{"keys":[…]}`, ordered by id.
@@ -119,4 +123,15 @@ impl KeySet {
         };
         jws.verified_by(key.ok_or(TokenError::UnknownKey)?)
     }
+}
+
+fn read(jwk: &Value) -> Result<PublicKey, KeyError> {
+    let key = PublicKey::from_jwk(jwk.as_object().ok_or(KeyError::Malformed)?)?;
+    check_kid(key.kid())?;
+    Ok(key)
+}
+
+fn check_kid(kid: &str) -> Result<(), KeyError> {
+    let good = !kid.is_empty() && kid.len() <= LONGEST_KID;
+    if good { Ok(()) } else { Err(KeyError::Malformed) }
 }

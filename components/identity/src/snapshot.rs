@@ -16,6 +16,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Reads a first line.
     pub fn from_line(line: Line) -> Result<Snapshot, SnapshotError> {
+        if line.more {
+            return Err(SnapshotError::Pieces);
+        }
         let everything = line.snapshot.ok_or(SnapshotError::NoSnapshot)?;
         Snapshot::from_everything(line.version, everything)
     }
@@ -39,6 +42,9 @@ impl Snapshot {
         if line.snapshot.is_some() {
             *self = Snapshot::from_line(line)?;
             return Ok(());
+        }
+        if line.more {
+            return Err(SnapshotError::Pieces);
         }
         let expected = self.version + u64::from(line.changes.is_some());
         if line.version != expected {

@@ -2,7 +2,8 @@
 //!
 //! `GET /acs/api/v1/internal/policy` answers `application/x-ndjson` without end. The first line
 //! has a snapshot; each later one has the next version and its changes, or, as a sign of life,
-//! the version that holds.
+//! the version that holds. What would be a very long line comes as several, each but the last
+//! with `more`.
 
 use crate::Actions;
 use serde::{Deserialize, Serialize};
@@ -29,19 +30,22 @@ pub struct Line {
     pub snapshot: Option<Everything>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<Change>>,
+    /// The next line goes on with the same; see [`pieces`](super::pieces).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 impl Line {
     pub fn snapshot(version: u64, everything: Everything) -> Line {
-        Line { version, snapshot: Some(everything), changes: None }
+        Line { version, snapshot: Some(everything), changes: None, more: false }
     }
 
     pub fn changes(version: u64, changes: Vec<Change>) -> Line {
-        Line { version, snapshot: None, changes: Some(changes) }
+        Line { version, snapshot: None, changes: Some(changes), more: false }
     }
 
     pub fn heartbeat(version: u64) -> Line {
-        Line { version, snapshot: None, changes: None }
+        Line { version, snapshot: None, changes: None, more: false }
     }
 
     /// The line with its newline.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::ACCEPT;
 use http_body_util::{BodyExt, Full};
+use identity::pieces::Pieces;
 use identity::{Snapshot, SnapshotError, wire};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -132,20 +133,23 @@ impl Follower {
         let mut body = response.into_body();
         let mut lines = Lines::default();
         let mut snapshot: Option<Snapshot> = None;
+        let mut pieces = Pieces::default();
         loop {
             let frame = timeout(SILENCE, body.frame()).await.map_err(|_| StreamError::Silent)?;
             let frame = frame.ok_or(StreamError::Ended)?.map_err(StreamError::Broken)?;
             let Ok(piece) = frame.into_data() else { continue };
             lines.push(&piece, |line| {
-                self.take(&mut snapshot, line)?;
+                let line = serde_json::from_slice(line).map_err(SnapshotError::Malformed)?;
+                if let Some(line) = pieces.take(line)? {
+                    self.take(&mut snapshot, line)?;
+                }
                 *taken += 1;
                 Ok::<_, StreamError>(())
             })?;
         }
     }
 
-    fn take(&self, held: &mut Option<Snapshot>, line: &[u8]) -> Result<(), StreamError> {
-        let line: wire::Line = serde_json::from_slice(line).map_err(SnapshotError::Malformed)?;
+    fn take(&self, held: &mut Option<Snapshot>, line: wire::Line) -> Result<(), StreamError> {
         let sign_of_life = line.snapshot.is_none() && line.changes.is_none();
         match held {
             None => *held = Some(Snapshot::from_line(line)?),

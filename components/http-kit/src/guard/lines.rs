@@ -1,6 +1,6 @@
 //! A stream cut into lines, of bounded length.
 
-/// The longest line: a snapshot of everything.
+/// The longest line; longer ones are sent in pieces of less.
 const LONGEST: usize = 64 * 1024 * 1024;
 
 /// Collects pieces and gives whole lines.

@@ -230,7 +230,9 @@ async fn a_guard_follows_and_comes_back() {
     // A line that does not follow: the stream is begun anew.
     send(&stream, Line::heartbeat(9)).await;
     let stream = iam.streams.recv().await.unwrap();
-    send(&stream, Line::snapshot(9, everything(&key))).await;
+    for piece in Line::snapshot(9, everything(&key)).cut(1) {
+        send(&stream, piece).await;
+    }
     until(&guard, &reader, 200).await;
 
     // IAM goes away and comes back.

@@ -1,8 +1,9 @@
 //! The policy stream: changes lead where a fresh snapshot would.
 
 use crate::support::*;
+use identity::pieces::Pieces;
 use identity::wire::{Change, Everything, Line, Permission, UserEntry};
-use identity::{Action, Actions, Claims, Snapshot, SnapshotError, TokenError};
+use identity::{Action, Actions, Claims, KeySet, Snapshot, SnapshotError, TokenError, User};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -46,6 +47,79 @@ fn a_gap_is_noticed_and_changes_nothing() {
     assert!(snapshot.apply_line(Line::changes(6, half)).is_err());
     assert_eq!(snapshot, before);
     assert!(matches!(Snapshot::from_line(Line::heartbeat(1)), Err(SnapshotError::NoSnapshot)));
+}
+
+#[test]
+fn long_lines_come_in_pieces() {
+    let mut all = everything();
+    for n in 0..200 {
+        all.users.insert(format!("u{n}"), UserEntry::default());
+        let users = [(format!("u{n}"), [Action::Read].into_iter().collect())].into();
+        all.permissions.push(Permission { rid: format!("r{n}"), users, ..Permission::default() });
+    }
+    let whole = Line::snapshot(7, all.clone());
+    let removals = (0..200).map(|n| Change::UserRemoved { uid: format!("u{n}") });
+    let changes = Line::changes(8, removals.collect());
+    for line in [whole.clone(), changes, Line::heartbeat(7), Line::snapshot(1, everything())] {
+        let cut = line.clone().cut(500);
+        assert!(cut.iter().all(|piece| piece.to_bytes().len() < 3000), "the keys are 1,500");
+        let (last, before) = cut.split_last().unwrap();
+        assert!(!last.more && before.iter().all(|piece| piece.more));
+        let mut pieces = Pieces::default();
+        for piece in before {
+            assert!(matches!(Snapshot::from_line(piece.clone()), Err(SnapshotError::Pieces)));
+            let read = serde_json::from_slice(&piece.to_bytes()).unwrap();
+            assert!(pieces.take(read).unwrap().is_none());
+        }
+        assert_eq!(pieces.take(last.clone()).unwrap(), Some(line));
+    }
+    assert_eq!(whole.encoded(), [whole.to_bytes()], "what is short enough is one line");
+    // What does not belong together.
+    let cut = whole.cut(500);
+    for other in [Line::heartbeat(7), Line::snapshot(8, everything()), Line::changes(7, vec![])] {
+        let mut pieces = Pieces::default();
+        assert!(pieces.take(cut[0].clone()).unwrap().is_none());
+        assert!(matches!(pieces.take(other), Err(SnapshotError::Pieces)));
+    }
+    let endless = Line { more: true, ..Line::changes(7, vec![]) };
+    let mut pieces = Pieces::default();
+    assert!((0..10_000).any(|_| pieces.take(endless.clone()).is_err()));
+    assert!(Pieces::default().take(Line { more: true, ..Line::heartbeat(1) }).is_err());
+}
+
+#[test]
+fn a_line_of_very_many_users_is_cut_by_itself() {
+    let user = |n: usize| (format!("{n:0>90}"), UserEntry::default());
+    let all = Everything { users: (0..60_000).map(user).collect(), ..everything() };
+    let line = Line::snapshot(1, all);
+    let lines = line.encoded();
+    assert!(lines.len() > 2);
+    let mut pieces = Pieces::default();
+    let mut whole = None;
+    for bytes in lines {
+        assert!(bytes.len() < 2 * identity::pieces::PIECE);
+        whole = pieces.take(serde_json::from_slice(&bytes).unwrap()).unwrap();
+    }
+    assert_eq!(whole, Some(line));
+}
+
+#[test]
+fn somebody_stands_as_long_as_their_token_counts() {
+    let mut snapshot = Snapshot::from_everything(1, everything()).unwrap();
+    snapshot.policy.set_user("a", User { generation: 3, ..User::default() });
+    let token = ec().sign(&Claims::new("a", Some(NOW + 9), 3)).unwrap();
+    let standing = snapshot.standing(&token, NOW).unwrap();
+    assert_eq!(standing.uid(), "a");
+    assert_eq!(snapshot.stands(&standing, NOW), Ok(()));
+    assert_eq!(snapshot.stands(&standing, NOW + 100), Err(TokenError::Expired));
+    let mut other = snapshot.clone();
+    other.policy.set_user("a", User { generation: 4, ..User::default() });
+    assert_eq!(other.stands(&standing, NOW), Err(TokenError::Revoked));
+    other.policy.remove_user("a");
+    assert_eq!(other.stands(&standing, NOW), Err(TokenError::UnknownUser));
+    let mut other = snapshot.clone();
+    other.keys = KeySet::new([rsa().public().clone()]).unwrap();
+    assert_eq!(other.stands(&standing, NOW), Err(TokenError::UnknownKey));
 }
 
 #[test]
