@@ -34,12 +34,26 @@ pub(crate) struct Feed {
     shutdown: CancellationToken,
 }
 
+/// Whether somebody may still read along.
+pub(crate) type MayRead = Box<dyn Fn(&Snapshot) -> bool + Send + Sync>;
+
+struct Follower {
+    lines: Sender<Bytes>,
+    may_read: MayRead,
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Follower")
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     version: u64,
     keys: Value,
     state: State,
-    followers: Vec<Sender<Bytes>>,
+    followers: Vec<Follower>,
     /// The state may be an old one: nobody is told that it is as it was.
     held: bool,
 }
@@ -100,7 +114,7 @@ impl Feed {
         }
         inner.version += 1;
         let line = Line::changes(inner.version, changes);
-        let bytes = Bytes::from(line.to_bytes());
+        let lines = line.encoded();
         let mut snapshot = Snapshot::clone(&self.current.load());
         if let Err(error) = snapshot.apply_line(line) {
             // Cannot happen with lines of this process; with everything anew it is true again.
@@ -112,22 +126,28 @@ impl Feed {
             }
             inner.followers.clear();
         }
-        self.current.store(Arc::new(snapshot));
-        inner.send(&bytes);
+        let snapshot = Arc::new(snapshot);
+        self.current.store(Arc::clone(&snapshot));
+        inner.dismiss(&snapshot);
+        lines.into_iter().for_each(|line| inner.send(&line.into()));
     }
 
-    /// Everything, and then every change: the body of an answer without end. `None` when too
-    /// many follow, or when it is not known whether the state is an old one.
-    pub(crate) fn follow(&self) -> Option<Body> {
+    /// Everything, and then every change, as long as `may_read`: the body of an answer without
+    /// end. `None` when too many follow, or when it is not known whether the state is an old one.
+    pub(crate) fn follow(&self, may_read: MayRead) -> Option<Body> {
         let (sender, lines) = mpsc::channel(BACKLOG);
         let (version, state, keys) = {
             let mut inner = self.lock();
-            inner.followers.retain(|follower| !follower.is_closed());
+            inner.followers.retain(|follower| !follower.lines.is_closed());
             if inner.held || inner.followers.len() >= MAX_FOLLOWERS || self.shutdown.is_cancelled()
             {
                 return None;
             }
-            inner.followers.push(sender);
+            // It may have changed since the request was judged.
+            if !may_read(&self.snapshot()) {
+                return None;
+            }
+            inner.followers.push(Follower { lines: sender, may_read });
             (inner.version, inner.state.clone(), inner.keys.clone())
         };
         let (out, body) = Body::channel(1);
@@ -136,7 +156,7 @@ impl Feed {
             let first = Line::snapshot(version, everything(&state, keys));
             drop(state);
             tokio::select! {
-                () = forward(Bytes::from(first.to_bytes()), lines, out) => {}
+                () = forward(first.encoded(), lines, out) => {}
                 () = shutdown.cancelled() => {}
             }
         });
@@ -153,6 +173,8 @@ impl Feed {
                 () = self.shutdown.cancelled() => break,
             }
             let mut inner = self.lock();
+            // Tokens expire without a change.
+            inner.dismiss(&self.snapshot());
             if inner.held {
                 continue;
             }
@@ -174,21 +196,30 @@ impl Feed {
 impl Inner {
     /// Who has no room for a line, or is gone, is cut off.
     fn send(&mut self, line: &Bytes) {
-        self.followers.retain(|follower| follower.try_send(line.clone()).is_ok());
+        self.followers.retain(|follower| follower.lines.try_send(line.clone()).is_ok());
+    }
+
+    /// Who may not read along any more is told nothing more.
+    fn dismiss(&mut self, snapshot: &Snapshot) {
+        self.followers.retain(|follower| (follower.may_read)(snapshot));
     }
 }
 
 /// Ends when the follower is cut off, went away, or does not read.
-async fn forward(first: Bytes, mut lines: Receiver<Bytes>, out: Sender<Bytes>) {
-    let mut next = Some(first);
+async fn forward(first: Vec<Vec<u8>>, mut lines: Receiver<Bytes>, out: Sender<Bytes>) {
+    let mut first = first.into_iter().map(Bytes::from);
+    let mut next = first.next();
     while let Some(line) = next {
         let sent = tokio::time::timeout(PATIENCE, out.send(line)).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;
         }
-        next = tokio::select! {
-            line = lines.recv() => line,
-            () = out.closed() => None,
+        next = match first.next() {
+            Some(line) => Some(line),
+            None => tokio::select! {
+                line = lines.recv() => line,
+                () = out.closed() => None,
+            },
         };
     }
 }
@@ -199,6 +230,10 @@ mod tests {
 
     use super::*;
     use crate::model::{Command, Credential, NewUser, PasswordHash};
+
+    fn anybody() -> MayRead {
+        Box::new(|_| true)
+    }
 
     /// A change that makes a user.
     fn grow(feed: &Feed, state: &mut State, n: usize) {
@@ -229,7 +264,7 @@ mod tests {
         let feed = Feed::new(CancellationToken::new());
         let mut state = State::default();
         grow(&feed, &mut state, 0);
-        let slow = feed.follow().unwrap();
+        let slow = feed.follow(anybody()).unwrap();
         for n in 1..=BACKLOG * 2 {
             grow(&feed, &mut state, n);
             tokio::task::yield_now().await;
@@ -242,7 +277,7 @@ mod tests {
             snapshot.apply_line(line).unwrap();
         }
         assert!(snapshot.version < feed.snapshot().version);
-        let anew = lines(feed.follow().unwrap(), 1).await.remove(0);
+        let anew = lines(feed.follow(anybody()).unwrap(), 1).await.remove(0);
         assert_eq!(Snapshot::from_line(anew).unwrap(), *feed.snapshot());
     }
 
@@ -250,7 +285,7 @@ mod tests {
     async fn who_keeps_up_stays_and_has_what_everybody_has() {
         let feed = Feed::new(CancellationToken::new());
         let mut state = State::default();
-        let body = feed.follow().unwrap();
+        let body = feed.follow(anybody()).unwrap();
         let reader = tokio::spawn(lines(body, 1 + BACKLOG * 4));
         for n in 0..BACKLOG * 4 {
             grow(&feed, &mut state, n);
@@ -269,16 +304,49 @@ mod tests {
     async fn there_are_no_signs_of_life_while_the_state_may_be_an_old_one() {
         let stop = CancellationToken::new();
         let feed = Feed::new(stop.clone());
-        let body = feed.follow().unwrap();
+        let body = feed.follow(anybody()).unwrap();
         feed.hold(true);
         let beating = Arc::clone(&feed);
         let beat = tokio::spawn(async move { beating.beat(Duration::from_millis(1)).await });
         let mut two = Box::pin(lines(body, 2));
         assert!(tokio::time::timeout(Duration::from_millis(100), &mut two).await.is_err());
-        assert!(feed.follow().is_none());
+        assert!(feed.follow(anybody()).is_none());
         feed.hold(false);
         assert_eq!(two.await.len(), 2);
         stop.cancel();
+        beat.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_may_no_longer_read_hears_nothing_more() {
+        let feed = Feed::new(CancellationToken::new());
+        let mut state = State::default();
+        let body = feed.follow(Box::new(|all| all.policy.user("u1").is_none())).unwrap();
+        grow(&feed, &mut state, 0);
+        assert_eq!(feed.followers(), 1);
+        grow(&feed, &mut state, 1);
+        assert_eq!(feed.followers(), 0);
+        let heard = lines(body, usize::MAX).await;
+        assert_eq!(heard.len(), 2, "everything and the change before: {heard:?}");
+        assert!(feed.follow(Box::new(|_| false)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_late_is_found_without_a_change() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let shutdown = CancellationToken::new();
+        let feed = Feed::new(shutdown.clone());
+        let in_time = Arc::new(AtomicBool::new(true));
+        let still = Arc::clone(&in_time);
+        let body = feed.follow(Box::new(move |_| still.load(Ordering::SeqCst))).unwrap();
+        let beating = Arc::clone(&feed);
+        let beat = tokio::spawn(async move { beating.beat(Duration::from_secs(5)).await });
+        let reader = tokio::spawn(lines(body, usize::MAX));
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        assert_eq!(feed.followers(), 1);
+        in_time.store(false, Ordering::SeqCst);
+        assert_eq!(reader.await.unwrap().len(), 4, "everything and three signs of life");
+        shutdown.cancel();
         beat.await.unwrap();
     }
 
@@ -297,7 +365,8 @@ mod tests {
 
     impl Feed {
         fn pending(&self) -> usize {
-            let waits = |follower: &Sender<Bytes>| follower.max_capacity() - follower.capacity();
+            let waits =
+                |follower: &Follower| follower.lines.max_capacity() - follower.lines.capacity();
             self.lock().followers.iter().map(waits).sum()
         }
     }

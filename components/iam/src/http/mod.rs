@@ -165,7 +165,7 @@ async fn dispatch(
         Route::OidcProvider(id) => sso::provider(iam, call, caller, &id, body).await,
         Route::UiConfig => Ok(system::ui_config(iam)),
         Route::OpenApi => Ok(system::openapi()),
-        Route::Policy => system::policy(iam),
+        Route::Policy => system::policy(iam, call),
         Route::PolicyQuery => system::policy_query(iam, call),
         Route::SigningKeys => authority::rotate(iam, call, caller).await,
         Route::SigningKey(kid) => authority::revoke(iam, call, caller, &kid).await,

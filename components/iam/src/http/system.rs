@@ -2,6 +2,7 @@
 
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http_kit::Response;
+use http_kit::guard::{Token, token};
 use identity::{Action, wire};
 use serde_json::json;
 
@@ -26,9 +27,20 @@ pub(super) fn openapi() -> Response {
     render::text("application/yaml", OPENAPI)
 }
 
-/// Everything that judges need, and every change of it, until somebody leaves.
-pub(super) fn policy(iam: &Iam) -> Answer {
-    let body = iam.feed.follow();
+/// Everything that judges need, and every change of it, until somebody leaves or may no longer
+/// read it.
+pub(super) fn policy(iam: &Iam, call: &Call) -> Answer {
+    let Token::Given(token) = token(&call.headers) else {
+        return Err(ApiError::unauthorized("A valid authentication token is needed."));
+    };
+    let standing = iam.feed.snapshot().standing(token, iam.clock.now());
+    let standing =
+        standing.map_err(|_| ApiError::unauthorized("The authentication token is not valid."))?;
+    let clock = iam.clock.clone();
+    let body = iam.feed.follow(Box::new(move |now| {
+        let stands = now.stands(&standing, clock.now()).is_ok();
+        stands && now.policy.allows(standing.uid(), wire::RID, Action::Read)
+    }));
     let body =
         body.ok_or_else(|| ApiError::unavailable("The policy cannot be followed at the moment."))?;
     let mut response = render::text(wire::CONTENT_TYPE, body);

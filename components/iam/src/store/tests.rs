@@ -238,12 +238,12 @@ async fn a_watch_that_ends_is_begun_again_and_until_then_nobody_is_told_that_all
     moody.unreadable.store(true, Ordering::SeqCst);
     let (following, token) = (Arc::clone(&store), stop.clone());
     let follow = tokio::spawn(async move { following.follow(watch, token).await });
-    until(|| feed.follow().is_none()).await;
+    until(|| feed.follow(Box::new(|_| true)).is_none()).await;
     other.run(&user("u")).await.unwrap();
     assert!(store.state().user("u").is_err());
     moody.unreadable.store(false, Ordering::SeqCst);
     until(|| store.state().user("u").is_ok()).await;
-    until(|| feed.follow().is_some()).await;
+    until(|| feed.follow(Box::new(|_| true)).is_some()).await;
     other.run(&user("v")).await.unwrap();
     until(|| store.state().user("v").is_ok()).await;
     assert!(!follow.is_finished());

@@ -106,6 +106,38 @@ async fn components_may_follow_with_their_own_account() {
 }
 
 #[tokio::test]
+async fn a_follower_that_is_revoked_hears_nothing_more() {
+    let iam = started().await;
+    for (n, revocation) in [
+        (Method::DELETE, "/users/{uid}/tokens"),
+        (Method::DELETE, "/users/{uid}"),
+        (Method::DELETE, "/acls/dcos:iam:policy/users/{uid}/read"),
+        (Method::PATCH, "/users/{uid}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let uid = format!("follower-{n}");
+        let token = iam.user(&uid).await;
+        iam.allow(&uid, "dcos:iam:policy", "read").await;
+        let request = iam.ask(Method::GET, "/internal/policy").token(&token).request();
+        let mut lines = Lines::new(iam.client.send(request).await.unwrap().into_body());
+        assert!(line(&mut lines).await.unwrap().snapshot.is_some());
+        let (method, path) = revocation;
+        let ask = iam.ask(method.clone(), &path.replace("{uid}", &uid)).admin();
+        let ask = match method {
+            Method::PATCH => ask.json(json!({ "active": false })),
+            _ => ask,
+        };
+        assert_eq!(ask.send().await.status, 204, "{path}");
+        while let Some(line) = line(&mut lines).await {
+            assert!(line.changes.is_none(), "it hears of its revocation: {line:?}");
+        }
+    }
+    iam.stopped().await;
+}
+
+#[tokio::test]
 async fn a_follower_that_leaves_is_forgotten() {
     let iam = started_with(|config| config.heartbeat = Duration::from_millis(20)).await;
     let mut one = follow(&iam).await;
