@@ -127,6 +127,7 @@ pub struct RouteId(pub u16);
 
 /// Changes to the headers of a request. The hop-by-hop ones and X-Forwarded-*, Forwarded,
 /// X-Real-IP and X-Request-Id are the engine's own matter.
+/// What is removed or set does not pass as a trailer either.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderEdits {
     /// Names, lower case.

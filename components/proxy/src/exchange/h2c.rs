@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 
 use super::connect;
 use super::io::Io;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, trailing};
 use super::{Failure, Filled, Length, Piece, Source};
 use crate::config::HeadLimits;
 use crate::deadline::Watch;
@@ -83,6 +83,8 @@ pub(crate) struct Call {
     limits: Arc<Limits>,
     request: SendStream<Bytes>,
     upload: Upload,
+    /// Names that do not go on as trailers.
+    kept_back: Box<[HeaderName]>,
     /// Something of the body was taken from its source: it cannot be sent once more.
     touched: bool,
     started: Instant,
@@ -130,7 +132,7 @@ pub(super) async fn begin<S: Source>(
     for _ in 0..=limits.retries {
         let connection = entry.connection(context, upstream, limits, source, watch).await?;
         let active = Active::new(&connection);
-        let begun = open(&entry, limits, &connection, active, &head, source, watch).await;
+        let begun = open(&entry, outgoing, &connection, active, &head, source, watch).await;
         let (mut call, response) = match begun {
             Ok(begun) => begun,
             Err(Trouble::Failed(failure)) => return Err(failure),
@@ -157,13 +159,14 @@ pub(super) async fn begin<S: Source>(
 
 async fn open<S: Source>(
     entry: &Rc<Entry>,
-    limits: &Arc<Limits>,
+    outgoing: &Outgoing<'_>,
     connection: &Rc<Connection>,
     active: Active,
     head: &Request<()>,
     source: &mut S,
     watch: &Watch,
 ) -> Result<(Call, ResponseFuture), Trouble> {
+    let limits = &outgoing.forward.limits;
     let mut requests = connection.requests.clone();
     let ready = within(watch, limits.connect, source, poll_fn(|cx| requests.poll_ready(cx))).await;
     let ready = ready.map_err(|late| Trouble::Failed(late.failure(&entry.name)))?;
@@ -181,6 +184,7 @@ async fn open<S: Source>(
         limits: Arc::clone(limits),
         request,
         upload: if over { Upload::Over } else { Upload::Untouched },
+        kept_back: if over { Box::default() } else { outgoing.kept_back() },
         touched: false,
         started: Instant::now(),
         answer: None,
@@ -355,7 +359,7 @@ impl Call {
                 Poll::Ready(Ok(Filled::Data)) => {}
                 Poll::Ready(Ok(Filled::End)) => {
                     self.upload = Upload::Over;
-                    let sent = match source.trailers() {
+                    let sent = match &*trailing(source.trailers(), &self.kept_back) {
                         b"" => self.request.send_data(Bytes::new(), true),
                         lines => {
                             self.touched = true;
@@ -569,7 +573,7 @@ impl Entry {
             let _connecting = self.connecting.lock().await;
             match self.free() {
                 Some(free) => Ok(free),
-                None => self.connect(context, upstream).await,
+                None => self.connect(context, upstream, limits.connect).await,
             }
         };
         match within(watch, limits.connect, source, connect).await {
@@ -590,8 +594,9 @@ impl Entry {
         self: &Rc<Entry>,
         context: &Rc<worker::Context>,
         upstream: &Upstream,
+        limit: Duration,
     ) -> std::io::Result<Rc<Connection>> {
-        let io = Batch::new(context, connect::open(upstream).await?);
+        let io = Batch::new(context, connect::open(upstream, limit).await?);
         let mut builder = Builder::new();
         builder
             .enable_push(false)

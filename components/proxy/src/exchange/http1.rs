@@ -22,6 +22,9 @@ use crate::wire::response::{self, Answer, AnswerBody};
 use crate::worker;
 use crate::{Limits, Refusal, Upstream};
 
+/// A client that waits to be told to send its body waits no longer for the upstream to say so.
+const INVITED: Duration = Duration::from_millis(300);
+
 /// Heads such as `100 Continue` before the real one.
 const MOST_INTERIM: u8 = 16;
 
@@ -49,6 +52,8 @@ pub(crate) struct Exchange {
     keep_alive: bool,
     started: Instant,
     upgrades: bool,
+    /// The client waits with its body, and the upstream has not said yet that it wants it.
+    waits: bool,
 }
 
 /// Why an attempt came to nothing.
@@ -141,6 +146,11 @@ impl Exchange {
     ) -> Exchange {
         let mut head = context.buffers.take_text();
         outgoing.write(&mut head, length);
+        let kept_back = match length {
+            Length::Unknown => outgoing.kept_back(),
+            // Only chunks have trailers.
+            Length::None | Length::Exact(_) => Box::default(),
+        };
         pool.metrics.open.add(1);
         if reused {
             pool.metrics.reused.add(1);
@@ -153,7 +163,7 @@ impl Exchange {
             method: outgoing.request.method().clone(),
             io: Some(io),
             reused,
-            upload: Upload::new(head, length),
+            upload: Upload::new(head, length, kept_back),
             buffer: Buffer::default(),
             seen: 0,
             answer: None,
@@ -163,6 +173,7 @@ impl Exchange {
             keep_alive: false,
             started: Instant::now(),
             upgrades: outgoing.upgrades(length),
+            waits: outgoing.expects && length != Length::None,
         }
     }
 
@@ -192,9 +203,24 @@ impl Exchange {
     fn set_deadline(&self, watch: &Watch) {
         let limit = match self.upload.is_over() {
             true => self.limits.response_head,
+            false if self.waits => self.limits.request_idle.min(INVITED),
             false => self.limits.request_idle,
         };
         watch.set(Some(limit));
+    }
+
+    /// Not every upstream knows that clients may wait to be told to go on: after a while this
+    /// tells them.
+    fn poll_invite<S: Source>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+        watch: &Watch,
+    ) -> Poll<Result<(), Failure>> {
+        ready!(source.poll_invite(cx))?;
+        self.waits = false;
+        self.set_deadline(watch);
+        Poll::Ready(Ok(()))
     }
 
     /// What is said when the deadline has passed.
@@ -237,6 +263,9 @@ impl Exchange {
         source: &mut S,
         watch: &Watch,
     ) -> Poll<Result<(), Trouble>> {
+        if watch.expired() && self.waits && !watch.aborted() && !self.upload.is_over() {
+            ready!(self.poll_invite(cx, source, watch)).map_err(Trouble::Failure)?;
+        }
         if watch.expired() {
             return Poll::Ready(Err(Trouble::Failure(self.late(watch))));
         }
@@ -331,14 +360,23 @@ impl Exchange {
         Some(answer)
     }
 
-    /// The time that may pass between two pieces of the answer.
+    /// The time that may pass until something moves: between two pieces of the answer, and where
+    /// the request still goes out, between two of that.
     pub(super) fn set_idle(&self, watch: &Watch) {
-        watch.set(self.limits.idle);
+        watch.set(self.idle());
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        let Limits { idle, request_idle, .. } = *self.limits;
+        match self.upload.is_over() {
+            true => idle,
+            false => Some(idle.map_or(request_idle, |idle| idle.min(request_idle))),
+        }
     }
 
     /// The head was passed on: from here on it is about the body.
     pub(super) fn accept(&mut self, watch: &Watch) -> AnswerBody {
-        watch.set(self.limits.idle);
+        self.set_idle(watch);
         let Some(answer) = self.drop_head() else { return AnswerBody::None };
         self.pool.metrics.answered(answer.status.as_u16(), self.started.elapsed());
         self.keep_alive = answer.keep_alive;
@@ -374,11 +412,12 @@ impl Exchange {
         if watch.expired() {
             return Poll::Ready(Err(self.late_body(watch)));
         }
+        let was_over = self.upload.is_over();
         if !self.body.is_read() {
             self.poll_upload(cx, source)?;
         }
-        if self.upload.take_moved() {
-            watch.set(self.limits.idle);
+        if self.upload.take_moved() || was_over != self.upload.is_over() {
+            self.set_idle(watch);
         }
         loop {
             match self.body.scan(&mut self.buffer) {
@@ -393,7 +432,7 @@ impl Exchange {
             match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
                 Ok(0) if self.body.end_of_stream() => {}
                 Ok(0) => return Poll::Ready(Err(self.bad("it broke off within its answer"))),
-                Ok(_) => watch.set(self.limits.idle),
+                Ok(_) => watch.set(self.idle()),
                 Err(_) => return Poll::Ready(Err(self.bad("its connection broke"))),
             }
         }
@@ -403,9 +442,12 @@ impl Exchange {
         if watch.aborted() {
             return Failure::Gone;
         }
+        let seconds = self.idle().unwrap_or_default().as_secs();
+        if !self.upload.is_over() && self.upload.is_starving() {
+            return Failure::Refused(Refusal::RequestTimeout { seconds });
+        }
         self.pool.metrics.timeouts.add(1);
         let upstream = Arc::clone(&self.upstream.name);
-        let seconds = self.limits.idle.unwrap_or_default().as_secs();
         Failure::Refused(Refusal::GatewayTimeout { upstream, seconds })
     }
 

@@ -33,7 +33,7 @@ use crate::{Forward, Protocol, Refusal, RequestHead, ResponseHead};
 pub(crate) use self::io::Io;
 pub(crate) use crate::wire::body::Length;
 pub(crate) use h2c::Connections;
-pub(crate) use outgoing::{Outgoing, is_request_id, origin};
+pub(crate) use outgoing::{Outgoing, given_id, origin};
 pub(crate) use pool::Pools;
 pub(crate) use source::{Filled, Source, SourceError};
 

@@ -1,5 +1,6 @@
 //! The head that an upstream gets. Pure.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -72,6 +73,13 @@ impl Outgoing<'_> {
         out.extend_from_slice(b"\r\n");
     }
 
+    /// Names that do not go on as trailers either.
+    pub(super) fn kept_back(&self) -> Box<[HeaderName]> {
+        let edits = &self.forward.request;
+        let names = edits.remove.iter().chain(edits.set.iter().map(|(name, _)| name));
+        names.cloned().collect()
+    }
+
     fn write_host(&self, out: &mut Vec<u8>) {
         let host = match &self.forward.host {
             Host::Set(host) => Some(&host[..]),
@@ -98,6 +106,7 @@ impl Outgoing<'_> {
         for (kind, name, value) in self.request.fields() {
             let goes_on = match kind {
                 Kind::Other | Kind::Cookie => true,
+                Kind::Origin => self.client.trusted,
                 // Those that the engine writes itself, and those of one connection.
                 _ => false,
             };
@@ -259,10 +268,25 @@ pub(crate) fn origin(
     last
 }
 
-/// A request id from elsewhere that is kept.
-pub(crate) fn is_request_id(text: &[u8]) -> bool {
+/// The id that a request came with, if it is kept: a proxy that is trusted has made it. Anybody
+/// else could pass a request off as another one.
+pub(crate) fn given_id<'a>(request: &'a RequestHead, client: &Client) -> Option<&'a [u8]> {
     let valid = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    (1..=128).contains(&text.len()) && text.iter().all(valid)
+    let given = request.field(Kind::XRequestId).filter(|_| client.trusted)?;
+    ((1..=128).contains(&given.len()) && given.iter().all(valid)).then_some(given)
+}
+
+/// Trailers without those whose names a policy takes away or sets itself: some programs read
+/// trailers as if they were headers.
+pub(super) fn trailing<'a>(lines: &'a [u8], kept_back: &[HeaderName]) -> Cow<'a, [u8]> {
+    if lines.is_empty() || kept_back.is_empty() {
+        return Cow::Borrowed(lines);
+    }
+    let goes_on = |line: &&[u8]| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        !kept_back.iter().any(|kept| kept.as_str().as_bytes().eq_ignore_ascii_case(name))
+    };
+    lines.split_inclusive(|byte| *byte == b'\n').filter(goes_on).flatten().copied().collect()
 }
 
 impl Client {

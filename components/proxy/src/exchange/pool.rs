@@ -154,6 +154,18 @@ impl Pool {
         self.health.set(Health { down_until: Some(now + REFUSED), silences: 0 });
     }
 
+    /// It could not even be tried: that says nothing about the upstream.
+    pub(crate) fn failed(&self) {
+        self.metrics.connects_failed.add(1);
+        self.health.set(Health { down_until: None, ..self.health.get() });
+    }
+
+    /// Somebody is there, and does not want to talk.
+    pub(crate) fn rejected(&self) {
+        self.metrics.connects_failed.add(1);
+        self.health.set(Health::default());
+    }
+
     pub(crate) fn silent(&self, now: Duration) {
         self.metrics.connects_failed.add(1);
         let silences = self.health.get().silences;

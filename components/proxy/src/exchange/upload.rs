@@ -4,9 +4,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::HeaderName;
 use tokio::io::AsyncWrite;
 
 use super::io::Io;
+use super::outgoing::trailing;
 use super::source::{Filled, Source, SourceError};
 use crate::outbox::{Framing, Outbox};
 use crate::wire::body::Length;
@@ -16,6 +18,8 @@ use crate::wire::body::Length;
 pub(crate) struct Upload {
     outbox: Outbox,
     framing: Framing,
+    /// Names that do not go on as trailers.
+    kept_back: Box<[HeaderName]>,
     state: State,
     /// Something was written since this was last looked at.
     moved: bool,
@@ -38,7 +42,7 @@ enum State {
 // === impl Upload ===
 
 impl Upload {
-    pub(crate) fn new(head: Vec<u8>, length: Length) -> Upload {
+    pub(crate) fn new(head: Vec<u8>, length: Length, kept_back: Box<[HeaderName]>) -> Upload {
         let state = match length {
             Length::None | Length::Exact(0) => State::Last,
             _ => State::Body,
@@ -48,7 +52,7 @@ impl Upload {
             _ => Framing::Plain,
         };
         let outbox = Outbox::new(head);
-        Upload { outbox, framing, state, moved: false, written: 0, starving: false }
+        Upload { outbox, framing, kept_back, state, moved: false, written: 0, starving: false }
     }
 
     /// Everything was written.
@@ -119,8 +123,8 @@ impl Upload {
         };
         self.starving = false;
         let last = filled == Filled::End || source.is_read();
-        let end = last.then(|| source.trailers());
-        let copied = self.outbox.put(source.data(), self.framing, end);
+        let end = last.then(|| trailing(source.trailers(), &self.kept_back));
+        let copied = self.outbox.put(source.data(), self.framing, end.as_deref());
         if last {
             self.state = State::Last;
         }

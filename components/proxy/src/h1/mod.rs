@@ -9,9 +9,12 @@ mod write;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{Method, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::deadline::Watch;
 use crate::observe::Client;
@@ -31,7 +34,7 @@ pub(crate) fn serve<S>(
     watch: Watch,
 ) -> impl Future<Output = ()>
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + 'static,
 {
     let mut connection = Connection::new(context, io);
     async move {
@@ -56,9 +59,29 @@ where
                 After::Close => break false,
                 After::Linger => break true,
                 After::Abort => return,
+                After::Reset => return connection.io.reset(),
             }
         };
         Box::pin(connection.close(linger, &watch)).await;
+    }
+}
+
+/// A connection that can end so that nobody takes that for an end as it should be.
+pub(crate) trait Reset {
+    /// From now on, dropping it resets it.
+    fn reset(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) {
+        // If it cannot be done, the connection is gone already.
+        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Reset for Box<TlsStream<TcpStream>> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
     }
 }
 

@@ -16,8 +16,8 @@ use crate::exchange::{self, Exchange, Failure, Onward};
 use crate::observe::{Client, Record};
 use crate::outbox::{Framing, Outbox};
 use crate::settle::{Verdict, settle};
-use crate::wire::field::Kind;
 use crate::wire::request::Parsed;
+use crate::wire::response::AnswerBody;
 use crate::worker::RequestId;
 use crate::{Forward, Outcome, Refusal, RequestHead, Response, RouteId};
 
@@ -30,6 +30,8 @@ pub(super) enum After {
     Linger,
     /// Without another word: the answer is cut off, and the client must see that.
     Abort,
+    /// The same where the end of the connection is the end of the answer: it may not end well.
+    Reset,
 }
 
 /// A request being served, and what is told about it afterwards.
@@ -70,7 +72,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let open = metrics.requests_open.hold();
     let request = parsed.head;
     let made: RequestId;
-    let given = request.field(Kind::XRequestId).filter(|id| exchange::is_request_id(id));
+    let given = exchange::given_id(&request, client);
     let id = match given {
         Some(given) => given,
         None => {
@@ -219,7 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
                 write::edited(&mut head, &values, shape);
             }
         }
-        exchange.accept(self.watch);
+        let body = exchange.accept(self.watch);
+        let until_close = body != AnswerBody::None && shape.is_until_close();
         let mut relay = relay::Relay::new(head, shape.framing);
         let relayed = relay.run(self.connection, &mut exchange, self.watch).await;
         self.told.sent = relay.sent();
@@ -234,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             Relayed::Unsent(refusal) => self.refuse(&refusal).await,
             Relayed::Broken => {
                 self.told.error = Some("the upstream broke off");
-                After::Abort
+                if until_close { After::Reset } else { After::Abort }
             }
         }
     }

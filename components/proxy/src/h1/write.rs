@@ -41,6 +41,11 @@ impl Shape {
         Shape { framing, length, close, tell_keep_alive: old && !close }
     }
 
+    /// Without any framing the end of the connection is the end of the body, where there is one.
+    pub(super) fn is_until_close(&self) -> bool {
+        self.framing == Framing::Plain && self.length.is_none()
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         if let Some(length) = self.length {
             out.extend_from_slice(b"Content-Length: ");

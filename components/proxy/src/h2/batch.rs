@@ -26,6 +26,8 @@ struct Inner<S> {
     /// Idle connections hold no memory.
     gathered: Vec<u8>,
     written: usize,
+    /// Of all times.
+    total: u64,
     /// The frames' writer was told to wait.
     full: bool,
 }
@@ -33,9 +35,14 @@ struct Inner<S> {
 // === impl Batch ===
 
 impl<S> Batch<S> {
+    /// Bytes that were written so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.borrow().total
+    }
+
     pub(crate) fn new(context: &Rc<worker::Context>, io: S) -> Batch<S> {
         let context = Rc::clone(context);
-        let inner = Inner { io, context, gathered: Vec::new(), written: 0, full: false };
+        let inner = Inner { io, context, gathered: Vec::new(), written: 0, total: 0, full: false };
         Batch(Rc::new(RefCell::new(inner)))
     }
 }
@@ -61,7 +68,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
         while let Some(rest) = self.gathered.get(self.written..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.written += count,
+                count => {
+                    self.written += count;
+                    self.total += count as u64;
+                }
             }
         }
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;

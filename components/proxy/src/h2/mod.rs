@@ -45,7 +45,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// And of all bodies of a connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What is taken from an upstream before the client took it, for each stream.
-const SEND_BUFFER: usize = 128 * 1024;
+const SEND_BUFFER: usize = 32 * 1024;
 const FRAME: u32 = 16 * 1024;
 /// How long a connection that was told to end may take for its last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -123,6 +123,7 @@ async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let mut ending = false;
+    let mut stall = Stall { watch: shared.watch.another(), at: None };
     poll_fn(|cx| {
         shared.attach(cx.waker());
         loop {
@@ -143,9 +144,19 @@ async fn run<S>(
                 Poll::Pending => break,
             }
         }
-        if let Poll::Ready(Err(error)) = io.poll_drain(cx) {
-            tracing::debug!(%error, "an HTTP/2 connection broke");
-            return Poll::Ready(());
+        match io.poll_drain(cx) {
+            Poll::Ready(Ok(())) => stall.end(),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "an HTTP/2 connection broke");
+                return Poll::Ready(());
+            }
+            Poll::Pending => {
+                stall.watch.attach(cx.waker());
+                if stall.is_over(io.total(), context.config.timeouts.write) {
+                    tracing::debug!("an HTTP/2 connection takes nothing");
+                    return Poll::Ready(());
+                }
+            }
         }
         if shared.enough.replace(false) {
             context.observer.metrics.http2_rapid_resets.add(1);
@@ -170,6 +181,32 @@ async fn run<S>(
     .await;
     // The last words, as far as the client takes them.
     poll_fn(|cx| Poll::Ready(io.poll_drain(cx).is_ready())).await;
+}
+
+/// Whether a client takes nothing at all. Its streams have limits of their own, but what they have
+/// left behind waits in memory for as long as the connection is there.
+struct Stall {
+    watch: Watch,
+    /// The bytes that were written when it began.
+    at: Option<u64>,
+}
+
+// === impl Stall ===
+
+impl Stall {
+    fn end(&mut self) {
+        if self.at.take().is_some() {
+            self.watch.set(None);
+        }
+    }
+
+    fn is_over(&mut self, total: u64, limit: Duration) -> bool {
+        if self.at != Some(total) {
+            self.at = Some(total);
+            self.watch.set(Some(limit));
+        }
+        self.watch.expired()
+    }
 }
 
 // === impl Shared ===

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::config::HeadLimits;
 use crate::exchange::Length;
+use crate::wire::chunked::may_trail;
 use crate::wire::request::check_method;
 use crate::{Refusal, RequestHead};
 
@@ -135,24 +136,9 @@ fn cookies(headers: &HeaderMap) -> Option<Vec<u8>> {
 
 /// Trailers as lines; those that mean something in a head only are left out.
 pub(crate) fn trailer_lines(trailers: &HeaderMap) -> Vec<u8> {
-    const FRAMING: [&str; 13] = [
-        "content-length",
-        "transfer-encoding",
-        "host",
-        "connection",
-        "upgrade",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "authorization",
-        "cookie",
-        "content-encoding",
-        "content-type",
-    ];
     let mut lines = Vec::new();
     for (name, value) in trailers {
-        if FRAMING.contains(&name.as_str()) {
+        if !may_trail(name.as_str().as_bytes()) {
             continue;
         }
         lines.extend_from_slice(name.as_str().as_bytes());

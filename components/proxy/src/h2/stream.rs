@@ -19,7 +19,6 @@ use crate::deadline::Watch;
 use crate::exchange::{self, Exchange, Failure, Onward, Piece, Source};
 use crate::observe::{Client, Record};
 use crate::settle::{Verdict, settle};
-use crate::wire::field::Kind;
 use crate::wire::response::AnswerBody;
 use crate::worker::{self, RequestId};
 use crate::{Forward, Outcome, Refusal, RequestHead, Response, RouteId};
@@ -86,10 +85,9 @@ pub(super) async fn serve(context: &Rc<worker::Context>, job: Job) {
     serving.tell(&made, started);
 }
 
-/// The client's own id of a request, or the one made for it.
-fn id<'a>(request: Option<&'a RequestHead>, made: &'a RequestId) -> &'a [u8] {
-    let given = request.and_then(|request| request.field(Kind::XRequestId));
-    given.filter(|id| exchange::is_request_id(id)).unwrap_or(made)
+/// The id that a request came with, or the one made for it.
+fn id<'a>(request: Option<&'a RequestHead>, client: &Client, made: &'a RequestId) -> &'a [u8] {
+    request.and_then(|request| exchange::given_id(request, client)).unwrap_or(made)
 }
 
 // === impl Serving ===
@@ -99,7 +97,7 @@ impl Serving<'_> {
         self.stream.announce(incoming.length, incoming.expects);
         let request = Arc::new(incoming.head);
         self.request = Some(Arc::clone(&request));
-        let id = id(Some(&request), made);
+        let id = id(Some(&request), self.client, made);
         let peer = &self.client.peer;
         match settle(self.context, &request, peer, &mut self.stream, self.watch).await {
             Ok(Verdict::Respond(response)) => Box::pin(self.respond(response)).await,
@@ -282,7 +280,7 @@ impl Serving<'_> {
         let trusts = |address| self.context.config.trusts(address);
         let peer = self.client.peer.address.ip();
         self.context.observer.request(&Record {
-            request_id: id(request, made),
+            request_id: id(request, self.client, made),
             client: request.map_or(peer, |request| exchange::origin(request, self.client, trusts)),
             request,
             status: self.told.status,

@@ -39,6 +39,10 @@ pub(crate) enum Kind {
     Forwarded,
     XRealIp,
     XRequestId,
+    /// Another name under which proxies say where a request comes from.
+    Origin,
+    /// A target that some programs take instead of the one in the first line.
+    OtherTarget,
 }
 
 // === impl Kind ===
@@ -52,11 +56,16 @@ impl Kind {
             7 => &[("upgrade", Kind::Upgrade), ("trailer", Kind::Trailer)],
             9 => &[("x-real-ip", Kind::XRealIp), ("forwarded", Kind::Forwarded)],
             10 => &[("connection", Kind::Connection), ("keep-alive", Kind::KeepAlive)],
+            11 => &[("x-client-ip", Kind::Origin), ("x-forwarded", Kind::Origin)],
             12 => &[("x-request-id", Kind::XRequestId)],
-            14 => {
-                &[("content-length", Kind::ContentLength), ("http2-settings", Kind::Http2Settings)]
-            }
-            15 => &[("x-forwarded-for", Kind::XForwardedFor)],
+            13 => &[("x-rewrite-url", Kind::OtherTarget)],
+            14 => &[
+                ("content-length", Kind::ContentLength),
+                ("http2-settings", Kind::Http2Settings),
+                ("x-original-url", Kind::OtherTarget),
+                ("true-client-ip", Kind::Origin),
+            ],
+            15 => &[("x-forwarded-for", Kind::XForwardedFor), ("x-original-host", Kind::Origin)],
             16 => &[
                 ("x-forwarded-host", Kind::XForwardedHost),
                 ("x-forwarded-port", Kind::XForwardedPort),
@@ -71,7 +80,11 @@ impl Kind {
             _ => &[],
         };
         let same = |(known, _): &&(&str, Kind)| known.as_bytes().eq_ignore_ascii_case(name);
-        candidates.iter().find(same).map_or(Kind::Other, |(_, kind)| *kind)
+        match candidates.iter().find(same) {
+            Some((_, kind)) => *kind,
+            None if is_forwarded(name) => Kind::Origin,
+            None => Kind::Other,
+        }
     }
 
     /// Whether a header is about one connection only, and never goes on.
@@ -90,6 +103,13 @@ impl Kind {
                 | Kind::Http2Settings
         )
     }
+}
+
+/// Whatever a proxy tells in this family is its word, not a client's: a prefix of the path, a
+/// scheme, a user.
+fn is_forwarded(name: &[u8]) -> bool {
+    const FAMILY: &[u8] = b"x-forwarded-";
+    name.get(..FAMILY.len()).is_some_and(|start| start.eq_ignore_ascii_case(FAMILY))
 }
 
 // === impl Field ===
@@ -164,7 +184,8 @@ mod tests {
         assert_eq!(Kind::of(b"Transfer-Encoding"), Kind::TransferEncoding);
         assert_eq!(Kind::of(b"TE"), Kind::Te);
         assert_eq!(Kind::of(b"x-FORWARDED-for"), Kind::XForwardedFor);
-        assert_eq!(Kind::of(b"x-forwarded-fox"), Kind::Other);
+        assert_eq!(Kind::of(b"x-forwarded-fox"), Kind::Origin);
+        assert_eq!(Kind::of(b"x-forwardedfox"), Kind::Other);
         assert_eq!(Kind::of(b""), Kind::Other);
     }
 

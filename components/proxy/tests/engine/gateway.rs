@@ -71,7 +71,10 @@ impl Everything {
             host: Host::Keep,
             route: RouteId(1),
             user: Some("tester".into()),
-            request: HeaderEdits::default(),
+            request: HeaderEdits {
+                remove: [HeaderName::from_static("x-secret")].into_iter().collect(),
+                ..HeaderEdits::default()
+            },
             response: None,
             limits: Arc::clone(&self.limits),
             upgrade: Upgrade::Allow,

@@ -222,7 +222,7 @@ async fn http1_clients_reach_it_too() {
     let gateway = backend.gateway();
     let mut socket = TcpStream::connect(gateway.plain).await.unwrap();
     let text = "POST /x HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\nConnection: close, te\r\n\
-        Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-mine: 1\r\n\r\n";
+        Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-mine: 1\r\nx-secret: 1\r\n\r\n";
     socket.write_all(text.as_bytes()).await.unwrap();
     let mut answer = String::new();
     soon(socket.read_to_string(&mut answer)).await.unwrap();
@@ -231,6 +231,7 @@ async fn http1_clients_reach_it_too() {
     assert!(lower.contains("transfer-encoding: chunked"), "{answer}");
     assert!(answer.contains("\r\n3\r\nabc\r\n"), "{answer}");
     assert!(lower.contains("grpc-status: 0\r\n") && lower.contains("x-mine: 1\r\n"), "{answer}");
+    assert!(!lower.contains("x-secret"), "{answer}");
 }
 
 #[tokio::test]

@@ -144,6 +144,43 @@ async fn clients_that_wait_are_told_to_go_on_by_the_upstream() {
     assert_eq!(client.answer().await.text(), "ok");
 }
 
+/// One that never heard of it, and waits for the body.
+#[tokio::test]
+async fn clients_that_wait_are_told_to_go_on_where_the_upstream_does_not() {
+    let backend = Backend::new().await;
+    let gateway = Plain::to(backend.address);
+    let mut client = gateway.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    let mut upstream = backend.accept().await;
+    upstream.head().await;
+    assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("body").await;
+    assert_eq!(upstream.exactly(4).await, b"body");
+    // Said once is enough.
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    upstream.send(OK).await;
+    assert_eq!(client.head().await.lines().next(), Some("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn trailers_pass_but_for_what_the_policy_takes_away() {
+    let backend = Backend::new().await;
+    let gateway = Plain::to(backend.address);
+    let mut client = gateway.connect().await;
+    client
+        .send(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\
+            X-Sum: 1\r\nX-Secret: 2\r\nX-Forwarded-Prefix: /3\r\n\r\n",
+        )
+        .await;
+    let mut upstream = backend.accept().await;
+    upstream.head().await;
+    let all = b"0\r\nX-Sum: 1\r\n\r\n";
+    assert_eq!(upstream.exactly(all.len()).await, all);
+}
+
 #[tokio::test]
 async fn an_early_refusal_ends_the_upload_and_is_seen() {
     let backend = Backend::new().await;
@@ -259,6 +296,41 @@ async fn upstreams_on_unix_sockets() {
         }
     };
     tokio::join!(serve, ask);
+}
+
+/// More connect at once than the upstream's socket queues: they wait, and nobody is refused.
+#[tokio::test]
+async fn a_full_queue_is_no_upstream_that_is_down() {
+    const CLIENTS: usize = 12;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    socket.listen(1).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let listener = tokio::net::UnixListener::from_std(socket.into()).unwrap();
+    let upstream = Upstream::new("unix", Address::Unix(path), Protocol::Http1);
+    let gateway = Plain::start(upstream, Limits::default(), |_| {});
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = gateway.connect().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let serve = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((io, _)) = listener.accept().await {
+            let mut upstream = Raw::new(io);
+            upstream.head().await;
+            upstream.send(OK).await;
+            open.push(upstream);
+        }
+    });
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    serve.abort();
 }
 
 #[tokio::test]

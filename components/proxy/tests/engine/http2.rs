@@ -101,7 +101,9 @@ async fn trailers_pass_both_ways() {
     send_all(&mut stream, b"body", false).await.unwrap();
     let mut trailers = HeaderMap::new();
     trailers.insert("x-check", "7".parse().unwrap());
-    trailers.insert("content-length", "9".parse().unwrap());
+    for name in ["content-length", "x-forwarded-for", "x-secret"] {
+        trailers.insert(name, "9".parse().unwrap());
+    }
     stream.send_trailers(trailers).unwrap();
     assert_eq!(read(response).await.unwrap().body, b"body");
     let seen = backend.seen().pop().unwrap();
@@ -500,6 +502,34 @@ async fn a_client_that_takes_nothing_for_long_loses_its_stream() {
     drop(response);
     let answer = call(&client, request("GET", "/local"), None).await.unwrap();
     assert_eq!(answer.status, 200, "other streams go on");
+}
+
+/// Such a client may have been answered much that nobody took.
+#[tokio::test]
+async fn a_client_that_reads_nothing_for_long_loses_its_connection() {
+    let backend = Backend::start().await;
+    let policy = Everything::new(&upstream(&backend));
+    let gateway = Gateway::with(policy, &certificates(&[&["a.test"]]), |config| {
+        config.plain_http2 = true;
+        config.timeouts.write = Duration::from_millis(300);
+        config.timeouts.keep_alive = Duration::from_secs(3600);
+    });
+    let mut client = tokio::net::TcpStream::connect(gateway.plain).await.unwrap();
+    // As much as there is, on the stream and on the connection.
+    let wide = i32::MAX.to_be_bytes();
+    let settings = [&[0, 4][..], &wide].concat();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(raw::frame(4, 0, 0, &settings));
+    bytes.extend(raw::frame(8, 0, 0, &(i32::MAX - 65_535).to_be_bytes()));
+    let mut forever = GOOD;
+    forever[1].1 = b"http";
+    forever[3].1 = b"/forever";
+    bytes.extend(raw::frame(1, 5, 1, &raw::headers(&forever)));
+    client.write_all(&bytes).await.unwrap();
+    let worker = gateway.metrics.worker(0).unwrap();
+    until(|| backend.facts.given.load(Ordering::Relaxed) > 0, "nothing was asked for").await;
+    until(|| worker.connections_open.get() == 0, "the connection stays").await;
+    drop(client);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use proxy::{
     Address, Decision, Limits, Peer, Policy, Protocol, Refusal, RequestHead, Response, Upstream,
 };
 
+use tokio::io::AsyncReadExt;
+
 use crate::gateway::{Everything, soon, until};
 use crate::raw::{Backend, GET, OK, Plain};
 
@@ -166,6 +168,47 @@ async fn a_policy_decides_anew_when_its_upstream_is_retired() {
         let text = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
         assert_eq!(gateway.ask(&text).await.status(), 200, "{path}");
     }
+}
+
+/// Where the end of the connection is the end of the answer, it must not look like a good one.
+#[tokio::test]
+async fn an_answer_that_is_cut_off_ends_in_a_reset_for_http_1_0() {
+    let backend = Backend::new().await;
+    let gateway = Plain::to(backend.address);
+    for whole in [true, false] {
+        let mut client = gateway.connect().await;
+        client.send("GET / HTTP/1.0\r\n\r\n").await;
+        let mut upstream = backend.accept().await;
+        upstream.head().await;
+        upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+        client.head().await;
+        assert_eq!(client.exactly(4).await, b"half");
+        if whole {
+            upstream.send("0\r\n\r\n").await;
+        }
+        drop(upstream);
+        let mut rest = Vec::new();
+        let end = soon(client.io.read_to_end(&mut rest)).await;
+        let end = end.map_err(|error| error.kind());
+        let expected = if whole { Ok(0) } else { Err(std::io::ErrorKind::ConnectionReset) };
+        assert_eq!(end, expected);
+    }
+}
+
+/// The answer has begun, has no limit of its own, and waits for the rest of the request.
+#[tokio::test]
+async fn a_body_that_stops_after_the_answers_head_is_not_waited_for() {
+    let backend = Backend::new().await;
+    let gateway = Plain::with(backend.address, limits(), |_| {});
+    let mut client = gateway.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf").await;
+    let mut upstream = backend.accept().await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(upstream.exactly(4).await, b"half");
+    assert!(upstream.end().await.is_empty());
+    assert_eq!(client.end().await, b"4\r\nhalf\r\n");
 }
 
 #[tokio::test]

@@ -84,6 +84,60 @@ fn the_target_is_the_policys_and_the_origin_the_engines() {
 }
 
 #[test]
+fn what_proxies_tell_is_taken_from_trusted_ones_only() {
+    let told = "X-Forwarded-Prefix: /evil\r\nX-FORWARDED-SCHEME: http\r\nX-Forwarded: evil\r\n\
+        X-Forwarded-User: root\r\nX-Client-IP: 6.6.6.6\r\nTrue-Client-IP: 6.6.6.6\r\n\
+        X-Original-Host: evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\n";
+    let evil = |lines: &[String]| {
+        let of = |line: &&String| line.contains("evil") || line.contains("6.6.6.6");
+        lines.iter().filter(of).count() + usize::from(has(lines, "x-forwarded-user"))
+    };
+    let lines = written(told, &forward(), &client(false));
+    assert_eq!(evil(&lines), 0, "{lines:?}");
+    let lines = written(told, &forward(), &client(true));
+    assert!(has(&lines, "X-Forwarded-Prefix: /evil") && has(&lines, "True-Client-IP: 6.6.6.6"));
+    assert!(!has(&lines, "X-Original-URL") && !has(&lines, "X-Rewrite-URL"), "{lines:?}");
+    // A policy is not a client.
+    let mut forward = forward();
+    let prefix = HeaderName::from_static("x-forwarded-prefix");
+    forward.request.set.push((prefix, HeaderValue::from_static("/good")));
+    let lines = written(told, &forward, &client(false));
+    assert!(has(&lines, "x-forwarded-prefix: /good"), "{lines:?}");
+}
+
+#[test]
+fn an_id_is_taken_from_trusted_proxies_only() {
+    let given = |id: &str, trusted| {
+        let text = format!("{HEAD}X-Request-Id: {id}\r\n\r\n");
+        let parsed = crate::wire::request::parse(text.as_bytes(), &HeadLimits::default());
+        let head = parsed.unwrap().unwrap().head;
+        given_id(&head, &client(trusted)).map(<[u8]>::to_vec)
+    };
+    assert_eq!(given("a-1", true), Some(b"a-1".to_vec()));
+    assert_eq!(given("a-1", false), None);
+    assert!(given("a-b_c.1", true).is_some() && given(&"a".repeat(128), true).is_some());
+    for odd in ["", "a b", "a\"b", &"a".repeat(129)] {
+        assert_eq!(given(odd, true), None, "{odd}");
+    }
+}
+
+#[test]
+fn what_a_policy_edits_does_not_trail() {
+    let mut forward = forward();
+    forward.request.remove.push(HeaderName::from_static("x-secret"));
+    let user = HeaderName::from_static("x-user");
+    forward.request.set.push((user, HeaderValue::from_static("somebody")));
+    let text = format!("{HEAD}\r\n");
+    let parsed = crate::wire::request::parse(text.as_bytes(), &HeadLimits::default());
+    let (request, client) = (&parsed.unwrap().unwrap().head, &client(false));
+    let outgoing =
+        Outgoing { request, forward: &forward, client, request_id: b"id", expects: false };
+    let lines = b"X-Sum: 1\r\nX-SECRET: 2\r\nx-user: root\r\nx-users: 3\r\n";
+    let kept = trailing(lines, &outgoing.kept_back());
+    assert_eq!(&*kept, b"X-Sum: 1\r\nx-users: 3\r\n");
+}
+
+#[test]
 fn trusted_proxies_are_believed() {
     let lines = written(
         "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nForwarded: for=6.6.6.6\r\n\
@@ -178,10 +232,4 @@ fn the_client_behind_proxies_is_found() {
     assert_eq!(find(chain, false), "10.1.1.1");
     assert_eq!(find("X-Forwarded-For: nonsense\r\n", true), "10.1.1.1");
     assert_eq!(find("", true), "10.1.1.1");
-}
-
-#[test]
-fn ids_are_kept_if_they_are_some() {
-    assert!(is_request_id(b"a-b_c.1"));
-    assert!(!is_request_id(b"") && !is_request_id(b"a b") && !is_request_id(&[b'a'; 129]));
 }

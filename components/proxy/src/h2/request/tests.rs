@@ -97,6 +97,9 @@ fn trailers_survive_and_framing_does_not() {
     for (name, value) in [("grpc-status", "0"), ("content-length", "3"), ("x-two", "a: b")] {
         map.append(name, value.parse().unwrap());
     }
+    for name in ["x-forwarded-for", "x-request-id", "x_two", "set-cookie", "expect", "forwarded"] {
+        map.append(name, "1".parse().unwrap());
+    }
     let lines = trailer_lines(&map);
     assert_eq!(lines, b"grpc-status: 0\r\nx-two: a: b\r\n");
     let back = trailer_map(&lines);
