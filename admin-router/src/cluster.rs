@@ -71,6 +71,8 @@ pub enum Failure {
     Marathon,
     Mesos,
     MesosDns,
+    /// The scheduler that would answer is not connected to the master.
+    Framework,
 }
 
 /// A service that requests are forwarded to.

@@ -109,6 +109,7 @@ impl Inner {
             Failure::Marathon => "invalid Marathon svcapps cache",
             Failure::Mesos => "invalid Mesos state cache",
             Failure::MesosDns => "MesosDNS request has failed",
+            Failure::Framework => "the framework of this service is not connected",
         };
         self.original(ask, StatusCode::SERVICE_UNAVAILABLE, text)
     }

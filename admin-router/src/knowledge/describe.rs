@@ -56,6 +56,7 @@ fn describe_leader(leader: &Leader) -> Value {
 fn describe_web(web: &Web) -> Value {
     match web {
         Web::Nowhere => Value::Null,
+        Web::Away => json!({"connected": false}),
         Web::Ask { dotted, .. } => json!({"mesos_dns": **dotted}),
         Web::At(service) => describe_service(service),
     }

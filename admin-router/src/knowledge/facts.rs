@@ -61,8 +61,10 @@ pub(crate) struct FrameworkFact {
     pub(crate) name: Arc<str>,
     /// None for a null of JSON.
     pub(crate) webui_url: Option<Arc<str>>,
-    /// Of several with one name the greatest is meant: active, connected, the latest.
-    pub(crate) rank: (bool, bool, i64),
+    pub(crate) is_active: bool,
+    pub(crate) is_connected: bool,
+    /// When it registered first.
+    pub(crate) since: i64,
 }
 
 /// A task as a master tells of it.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use cluster_events::asking::{Ask, Backoff, Server};
 use cluster_events::{marathon, master};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{self, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Knowledge;
@@ -26,12 +27,19 @@ const TOGETHER: usize = 256;
 
 pub(super) struct Keeper {
     table: Table,
+    ask: Arc<Ask>,
+    masters: Vec<Server>,
+    marathons: Vec<Server>,
     mesos: mpsc::Receiver<master::Event<MesosInput>>,
     marathon: mpsc::Receiver<(Turn, MarathonInput)>,
+    /// Of the last that Marathon's follower told.
+    number: u64,
     now: Arc<ArcSwap<Snapshot>>,
     began: Instant,
     /// Aborted with the set: they only read.
     followers: JoinSet<()>,
+    master_follower: Option<task::Id>,
+    backoff: Backoff,
 }
 
 // === impl Keeper ===
@@ -43,20 +51,48 @@ impl Keeper {
         upstreams: Upstreams,
         knowledge: &Knowledge,
     ) -> Keeper {
-        let ask = Arc::new(settings.ask());
         let servers = |origins: &[Origin]| origins.iter().filter_map(Origin::server).collect();
-        let mut followers = JoinSet::new();
+        let mut keeper = Keeper {
+            table: Table::new(upstreams, settings.max_age),
+            ask: Arc::new(settings.ask()),
+            masters: servers(&settings.mesos),
+            marathons: servers(&settings.marathon),
+            mesos: mpsc::channel(1).1,
+            marathon: mpsc::channel(1).1,
+            number: 0,
+            now: Arc::clone(&knowledge.now),
+            began: knowledge.began,
+            followers: JoinSet::new(),
+            master_follower: None,
+            backoff: Backoff::default(),
+        };
+        keeper.follow_master(Duration::ZERO);
+        keeper.follow_marathon(Duration::ZERO);
+        keeper
+    }
+
+    fn follow_master(&mut self, pause: Duration) {
         let (to, mesos) = mpsc::channel(WAITING);
-        let masters = servers(&settings.mesos);
-        let decoder = Arc::new(Places);
-        followers.spawn(master::Follower { ask: Arc::clone(&ask), masters, decoder, to }.run());
+        self.mesos = mesos;
+        let (ask, masters) = (Arc::clone(&self.ask), self.masters.clone());
+        let follower = master::Follower { ask, masters, decoder: Arc::new(Places), to };
+        let handle = self.followers.spawn(async move {
+            sleep(pause).await;
+            follower.run().await;
+        });
+        self.master_follower = Some(handle.id());
+    }
+
+    fn follow_marathon(&mut self, pause: Duration) {
         let (to, marathon) = mpsc::channel(WAITING);
-        let marathons = servers(&settings.marathon);
-        let decoder = Arc::new(Services);
-        followers.spawn(marathon::Follower { ask, marathons, decoder, to }.run());
-        let table = Table::new(upstreams, settings.max_age);
-        let (now, began) = (Arc::clone(&knowledge.now), knowledge.began);
-        Keeper { table, mesos, marathon, now, began, followers }
+        self.marathon = marathon;
+        let (ask, marathons) = (Arc::clone(&self.ask), self.marathons.clone());
+        let (decoder, after) = (Arc::new(Services), self.number);
+        let follower = marathon::Follower { ask, marathons, decoder, after, to };
+        self.followers.spawn(async move {
+            sleep(pause).await;
+            follower.run().await;
+        });
     }
 
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
@@ -79,19 +115,32 @@ impl Keeper {
                     master_told.drain(..).for_each(|event| self.apply(mesos_input(event)));
                 }
                 1.. = self.marathon.recv_many(&mut marathon_told, TOGETHER) => {
-                    let told = marathon_told.drain(..);
-                    told.for_each(|(turn, input)| self.apply(Input::Marathon(turn, input)));
+                    for (turn, input) in marathon_told.drain(..) {
+                        self.number = turn.number;
+                        self.apply(Input::Marathon(turn, input));
+                    }
                 }
-                Some(Err(error)) = self.followers.join_next() => {
-                    // A defect: what is known must not be taken for what is.
-                    tracing::error!(%error, "a follower stopped");
-                    self.apply(Input::Mesos(MesosInput::Cut));
-                    self.table.marathon_is_lost(self.began.elapsed());
-                }
+                Some(Err(error)) = self.followers.join_next() => self.lost(&error),
             }
             if let Some(snapshot) = self.table.take_change() {
                 self.publish(snapshot);
             }
+            self.table.take_retired().iter().for_each(|upstream| upstream.retire());
+        }
+    }
+
+    /// A follower ended by a defect of its own. Another one takes its place; until that has heard
+    /// something, what is known must not be taken for what is.
+    fn lost(&mut self, error: &task::JoinError) {
+        let (now, pause) = (self.began.elapsed(), self.backoff.pause());
+        if self.master_follower == Some(error.id()) {
+            tracing::error!(%error, "the follower of the leading master stopped");
+            self.table.disbelieve_mesos(now);
+            self.follow_master(pause);
+        } else {
+            tracing::error!(%error, "the follower of Marathon stopped");
+            self.table.disbelieve_marathon(now);
+            self.follow_marathon(pause);
         }
     }
 
@@ -123,4 +172,38 @@ fn mesos_input(event: master::Event<MesosInput>) -> Input {
         master::Event::Connected { input, .. } | master::Event::Change(input) => input,
         master::Event::Cut => MesosInput::Cut,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_follower_that_ends_by_a_defect_is_replaced() {
+        let master = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let marathon = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = |listener: &TcpListener| Origin::http(listener.local_addr().unwrap());
+        let settings = Settings::new(vec![origin(&master)], vec![origin(&marathon)]).unwrap();
+        let knowledge = Knowledge::nothing();
+        let mut keeper = Keeper::start(&settings, settings.upstreams(), &knowledge);
+        // They wait for answers.
+        let connected = (master.accept().await.unwrap(), marathon.accept().await.unwrap());
+        keeper.apply(Input::Mesos(MesosInput::State(Box::default())));
+        keeper.number = 7;
+        keeper.followers.abort_all();
+        let again = async { (master.accept().await.unwrap(), marathon.accept().await.unwrap()) };
+        let again = timeout(Duration::from_secs(20), async {
+            tokio::select! {
+                () = keeper.keep() => None,
+                again = again => Some(again),
+            }
+        });
+        assert!(again.await.unwrap().is_some());
+        let now = knowledge.snapshot();
+        assert!(matches!(now.mesos, Source::Expired { .. }), "{:?}", now.mesos);
+        assert_eq!(now.marathon, Source::Never);
+        drop(connected);
+    }
 }

@@ -94,14 +94,16 @@ fn pid_address(pid: &str) -> Option<SocketAddr> {
 
 fn framework(framework: get_frameworks::Framework) -> Option<FrameworkFact> {
     let get_frameworks::Framework { framework_info: info, active, connected, .. } = framework;
-    let since = framework.reregistered_time.or(framework.registered_time);
+    let since = framework.registered_time.or(framework.reregistered_time);
     Some(FrameworkFact {
         id: info.id?.value.into(),
         name: info.name.into(),
         // The state of a master has an empty text where there is none, and that is what decides
         // whether Mesos-DNS is asked.
         webui_url: Some(info.webui_url.unwrap_or_default().into()),
-        rank: (active, connected, since.map_or(0, |time| time.nanoseconds)),
+        is_active: active,
+        is_connected: connected,
+        since: since.map_or(i64::MAX, |time| time.nanoseconds),
     })
 }
 

@@ -48,6 +48,8 @@ pub enum Source {
 pub(super) enum Web {
     /// It has none, or what it says about them is no URL.
     Nowhere,
+    /// The framework is not connected: who listens there now, nobody knows.
+    Away,
     /// It does not say: Mesos-DNS may know it by its name.
     Ask {
         dotted: Arc<str>,
@@ -138,6 +140,7 @@ impl Snapshot {
         has_dns: bool,
     ) -> LookUp {
         let deepest = segments.len().clamp(1, name::DEEPEST);
+        let mut outcome = LookUp::Missing;
         for depth in shallowest..=deepest {
             let asked = segments.get(..depth).unwrap_or_default();
             match self.named(&name::dotted(asked)) {
@@ -146,11 +149,12 @@ impl Snapshot {
                     let asked = name::path(asked);
                     return LookUp::Ask(Question { dotted, rid, asked, depth });
                 }
+                Ok(Some(Web::Away)) => outcome = LookUp::Failed(Failure::Framework),
                 Ok(_) => {}
                 Err(failure) => return LookUp::Failed(failure),
             }
         }
-        LookUp::Missing
+        outcome
     }
 
     fn named(&self, name: &str) -> Result<Option<Web>, Failure> {
@@ -166,8 +170,9 @@ impl Snapshot {
         if !self.mesos.is_usable() {
             return Err(Failure::Mesos);
         }
-        let by_id = self.frameworks.get(name);
-        Ok(by_id.or_else(|| self.named_frameworks.get(name)).cloned())
+        // A framework may choose its id, so an id hides no name.
+        let by_name = self.named_frameworks.get(name);
+        Ok(by_name.or_else(|| self.frameworks.get(name)).cloned())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::facts::AgentFact;
 use super::super::snapshot::Snapshot;
-use super::Upstreams;
+use super::Servers;
 
 #[derive(Default)]
 pub(super) struct Agents {
@@ -24,46 +24,52 @@ impl Agents {
     pub(super) fn add(
         &mut self,
         agent: AgentFact,
-        upstreams: &Upstreams,
+        servers: &mut Servers,
         snapshot: &mut Snapshot,
     ) -> bool {
         let before = self.known.get(&agent.id);
         let renamed = before.is_none_or(|before| before.hostname != agent.hostname);
         if before.is_none_or(|before| before.address != agent.address) {
-            retire(snapshot, &agent.id);
+            retire(snapshot, &agent.id, servers);
             if let Some(address) = agent.address {
-                snapshot.agents.insert(Arc::clone(&agent.id), upstreams.agent(address));
+                let made = servers.upstreams.agent(address);
+                snapshot.agents.insert(Arc::clone(&agent.id), made);
             }
         }
         self.known.insert(Arc::clone(&agent.id), agent);
         renamed
     }
 
-    pub(super) fn remove(&mut self, id: &str, snapshot: &mut Snapshot) -> bool {
-        retire(snapshot, id);
+    pub(super) fn remove(
+        &mut self,
+        id: &str,
+        servers: &mut Servers,
+        snapshot: &mut Snapshot,
+    ) -> bool {
+        retire(snapshot, id, servers);
         self.known.remove(id).is_some()
     }
 
     pub(super) fn replace(
         &mut self,
         agents: Vec<AgentFact>,
-        upstreams: &Upstreams,
+        servers: &mut Servers,
         snapshot: &mut Snapshot,
     ) {
         let told: HashSet<Arc<str>> = agents.iter().map(|agent| Arc::clone(&agent.id)).collect();
         let gone = self.known.keys().filter(|id| !told.contains(*id));
         for id in gone.cloned().collect::<Vec<_>>() {
-            self.remove(&id, snapshot);
+            self.remove(&id, servers, snapshot);
         }
         for agent in agents {
-            self.add(agent, upstreams, snapshot);
+            self.add(agent, servers, snapshot);
         }
     }
 }
 
-fn retire(snapshot: &mut Snapshot, id: &str) {
+fn retire(snapshot: &mut Snapshot, id: &str, servers: &mut Servers) {
     if let Some(agent) = snapshot.agents.remove(id) {
-        agent.upstream.retire();
-        agent.gateway.retire();
+        servers.retire(agent.upstream);
+        servers.retire(agent.gateway);
     }
 }

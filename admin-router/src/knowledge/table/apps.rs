@@ -1,6 +1,7 @@
 //! Apps and their tasks: which service is where.
 
 mod app;
+mod claims;
 mod gone;
 mod tasks;
 
@@ -11,11 +12,12 @@ use imbl::HashMap as Shared;
 
 use super::super::facts::{AppFact, MarathonTask, Phase, TaskFact};
 use super::super::task_id;
-use super::Upstreams;
+use super::Servers;
 use super::agents::Agents;
 use crate::cluster::Service;
 
 use app::App;
+use claims::Claim;
 use gone::Gone;
 use tasks::{MarathonWord, MasterWord, Task};
 
@@ -23,7 +25,7 @@ use tasks::{MarathonWord, MasterWord, Task};
 pub(super) struct Context<'a> {
     pub(super) master_is_heard: bool,
     pub(super) agents: &'a Agents,
-    pub(super) upstreams: &'a Upstreams,
+    pub(super) servers: &'a mut Servers,
     pub(super) services: &'a mut Shared<Arc<str>, Arc<Service>>,
     /// Why apps that ask to be services are none.
     pub(super) ignored: &'a mut Shared<Arc<str>, Arc<str>>,
@@ -36,8 +38,10 @@ pub(super) struct Apps {
     tasks: HashMap<Arc<str>, Task>,
     /// The id of the framework that Marathon is.
     framework: Option<Arc<str>>,
-    /// Apps that claim a name (dotted) and have where to lead it; the first one has it.
-    claims: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Names (dotted) with the apps that claim them and have where to lead them.
+    claims: HashMap<Arc<str>, Claim>,
+    /// Names whose claims have changed since they were settled.
+    unsettled: BTreeSet<Arc<str>>,
     /// What must not come back by reads that are under way.
     gone: Gone,
 }
@@ -305,22 +309,14 @@ impl Apps {
         let Some(app) = self.known.get_mut(id) else { return };
         match found {
             Ok(found) => {
-                *context.changed |= context.ignored.remove(id).is_some();
-                let before = app.leads_to(found, context.upstreams);
+                let before = app.leads_to(found, context.servers);
                 let now = app.claims();
                 self.claim(id, before, now, context);
             }
             Err(why) => {
-                let before = app.leads_nowhere();
-                *context.changed |= match Some(why).filter(|why| !why.is_empty()) {
-                    Some(why) if context.ignored.get(id) == Some(&why) => false,
-                    Some(why) => {
-                        context.ignored.insert(Arc::clone(id), why);
-                        true
-                    }
-                    None => context.ignored.remove(id).is_some(),
-                };
+                let before = app.leads_nowhere(context.servers);
                 self.claim(id, before, None, context);
+                context.ignore(id, Some(why).filter(|why| !why.is_empty()));
             }
         }
     }
@@ -336,21 +332,46 @@ impl Apps {
         if before != now
             && let Some(before) = &before
         {
-            if let Some(claims) = self.claims.get_mut(before) {
-                claims.remove(id);
+            if let Some(claim) = self.claims.get_mut(before) {
+                claim.withdraw(id);
             }
-            self.publish(before, context);
+            self.unsettled.insert(Arc::clone(before));
         }
         if let Some(now) = now {
-            self.claims.entry(Arc::clone(&now)).or_default().insert(Arc::clone(id));
-            self.publish(&now, context);
+            let since = self.since(id);
+            let claim = self.claims.entry(Arc::clone(&now)).or_default();
+            claim.put(id, since);
+            if claim.holder() != Some(id) {
+                context.ignore(id, Some(claim.refusal(&now)));
+            }
+            self.unsettled.insert(now);
+        }
+    }
+
+    /// Since when the task runs that an app leads to.
+    fn since(&self, app: &str) -> u64 {
+        let task = self.known.get(app).and_then(App::task);
+        task.and_then(|task| self.tasks.get(task)).map_or(u64::MAX, Task::since)
+    }
+
+    /// Gives names to those who claim them, once all that was told together is known.
+    pub(super) fn settle(&mut self, context: &mut Context<'_>) {
+        while let Some(name) = self.unsettled.pop_first() {
+            self.publish(&name, context);
         }
     }
 
     fn publish(&mut self, name: &Arc<str>, context: &mut Context<'_>) {
-        let first = self.claims.get(name).and_then(BTreeSet::first);
-        let service = first.and_then(|id| self.known.get(id)).and_then(App::service);
-        match service {
+        let Some(claim) = self.claims.get_mut(name) else { return };
+        if claim.settle() {
+            // Somebody else has it now: all others are told by whom they are refused.
+            for id in claim.apps() {
+                let refusal = (claim.holder() != Some(id)).then(|| claim.refusal(name));
+                context.ignore(id, refusal);
+            }
+        }
+        let holder = claim.holder().and_then(|id| self.known.get(id));
+        match holder.and_then(App::service) {
             Some(service) => {
                 let known = context.services.get(name);
                 if known.is_none_or(|known| !Arc::ptr_eq(known, service)) {
@@ -363,6 +384,22 @@ impl Apps {
                 self.claims.remove(name);
             }
         }
+    }
+}
+
+// === impl Context ===
+
+impl Context<'_> {
+    /// Says why an app is no service, or that it is one.
+    fn ignore(&mut self, app: &Arc<str>, why: Option<Arc<str>>) {
+        if self.ignored.get(app) == why.as_ref() {
+            return;
+        }
+        match why {
+            Some(why) => self.ignored.insert(Arc::clone(app), why),
+            None => self.ignored.remove(app),
+        };
+        *self.changed = true;
     }
 }
 

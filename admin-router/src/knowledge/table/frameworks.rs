@@ -9,18 +9,21 @@ use proxy::{Address, Path, Scheme, Upstream};
 use super::super::facts::FrameworkFact;
 use super::super::name;
 use super::super::snapshot::{Snapshot, Web};
-use super::Upstreams;
+use super::{Servers, Upstreams};
 use crate::cluster::Service;
 
 #[derive(Default)]
 pub(super) struct Frameworks {
     known: HashMap<Arc<str>, Framework>,
-    /// Those of each name (dotted), the one that is meant last.
+    /// Those of each name (dotted), the one that is meant first.
     named: HashMap<Arc<str>, BTreeSet<Rank>>,
+    /// The configured Marathon: its name leads to it, whoever else has that name.
+    marathon: Option<Arc<str>>,
 }
 
-/// The order of frameworks with one name: what tells them apart, then the id.
-type Rank = ((bool, bool, i64), Arc<str>);
+/// The order of frameworks with one name: not active, not connected, since when, then the id. The
+/// oldest is meant, so that nobody takes a name by registering with it.
+type Rank = (bool, bool, i64, Arc<str>);
 
 struct Framework {
     fact: FrameworkFact,
@@ -47,7 +50,7 @@ impl Frameworks {
     pub(super) fn put(
         &mut self,
         fact: FrameworkFact,
-        upstreams: &Upstreams,
+        servers: &mut Servers,
         snapshot: &mut Snapshot,
     ) -> bool {
         let before = self.known.remove(&fact.id);
@@ -57,9 +60,9 @@ impl Frameworks {
                 return false;
             }
             self.forget_name(&before, snapshot);
-            self.insert(fact, before.upstream, upstreams, snapshot);
+            self.insert(fact, before.upstream, servers, snapshot);
         } else {
-            self.insert(fact, None, upstreams, snapshot);
+            self.insert(fact, None, servers, snapshot);
         }
         true
     }
@@ -69,19 +72,21 @@ impl Frameworks {
         &mut self,
         fact: FrameworkFact,
         before: Option<Arc<Upstream>>,
-        upstreams: &Upstreams,
+        servers: &mut Servers,
         snapshot: &mut Snapshot,
     ) {
         let own_name = Arc::clone(&fact.name);
         let segments = name::segments(&own_name);
         let dotted: Arc<str> = name::dotted(&segments).as_ref().into();
         let pages = fact.webui_url.as_deref().and_then(pages);
+        // Where a scheduler was, anybody may listen once it is gone.
+        let reachable = pages.as_ref().filter(|_| fact.is_connected);
         let upstream =
-            pages.as_ref().map(|pages| upstream(pages, &fact, before.as_ref(), upstreams));
+            reachable.map(|pages| upstream(pages, &fact, before.as_ref(), &servers.upstreams));
         if let Some(before) = before
             && upstream.as_ref().is_none_or(|now| !Arc::ptr_eq(now, &before))
         {
-            before.retire();
+            servers.retire(before);
         }
         // Who may use it does not depend on whether it is asked for by its id.
         let rid: Arc<str> = match name::path(&segments) {
@@ -90,26 +95,29 @@ impl Frameworks {
         };
         let found = |segments: &[&str]| match (&pages, &upstream, fact.webui_url.as_deref()) {
             (Some(pages), Some(upstream), _) => Web::At(service(segments, &rid, pages, upstream)),
+            (Some(_), None, _) => Web::Away,
             (_, _, Some("")) => Web::Ask { dotted: Arc::clone(&dotted), rid: Arc::clone(&rid) },
             _ => Web::Nowhere,
         };
         let (by_id, web) = (found(&[&fact.id]), found(&segments));
         snapshot.frameworks.insert(Arc::clone(&fact.id), by_id);
-        self.named
-            .entry(Arc::clone(&dotted))
-            .or_default()
-            .insert((fact.rank, Arc::clone(&fact.id)));
+        self.named.entry(Arc::clone(&dotted)).or_default().insert(rank(&fact));
         let id = Arc::clone(&fact.id);
         self.known.insert(id, Framework { fact, dotted: Arc::clone(&dotted), upstream, web });
         self.publish(&dotted, snapshot);
     }
 
-    pub(super) fn remove(&mut self, id: &str, snapshot: &mut Snapshot) -> bool {
+    pub(super) fn remove(
+        &mut self,
+        id: &str,
+        servers: &mut Servers,
+        snapshot: &mut Snapshot,
+    ) -> bool {
         let Some(framework) = self.known.remove(id) else { return false };
         snapshot.frameworks.remove(id);
         self.forget_name(&framework, snapshot);
-        if let Some(upstream) = &framework.upstream {
-            upstream.retire();
+        if let Some(upstream) = framework.upstream {
+            servers.retire(upstream);
         }
         true
     }
@@ -117,22 +125,37 @@ impl Frameworks {
     pub(super) fn replace(
         &mut self,
         frameworks: Vec<FrameworkFact>,
-        upstreams: &Upstreams,
+        servers: &mut Servers,
         snapshot: &mut Snapshot,
     ) {
         let told: HashSet<Arc<str>> = frameworks.iter().map(|fact| Arc::clone(&fact.id)).collect();
         let gone = self.known.keys().filter(|id| !told.contains(*id));
         for id in gone.cloned().collect::<Vec<_>>() {
-            self.remove(&id, snapshot);
+            self.remove(&id, servers, snapshot);
         }
         for framework in frameworks {
-            self.put(framework, upstreams, snapshot);
+            self.put(framework, servers, snapshot);
         }
+    }
+
+    /// As which framework the configured Marathon runs its tasks; whether that is news.
+    pub(super) fn marathon_is(&mut self, id: Option<&Arc<str>>, snapshot: &mut Snapshot) -> bool {
+        if id.is_none() || id == self.marathon.as_ref() {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.marathon, id.cloned());
+        for id in before.iter().chain(id) {
+            if let Some(dotted) = self.known.get(id).map(|framework| Arc::clone(&framework.dotted))
+            {
+                self.publish(&dotted, snapshot);
+            }
+        }
+        true
     }
 
     fn forget_name(&mut self, framework: &Framework, snapshot: &mut Snapshot) {
         if let Some(same) = self.named.get_mut(&framework.dotted) {
-            same.remove(&(framework.fact.rank, Arc::clone(&framework.fact.id)));
+            same.remove(&rank(&framework.fact));
         }
         self.publish(&framework.dotted, snapshot);
     }
@@ -141,19 +164,25 @@ impl Frameworks {
         if dotted.is_empty() {
             return;
         }
-        let last = self.named.get(dotted).and_then(BTreeSet::last);
-        match last.and_then(|(_, id)| self.known.get(id)) {
+        let first = self.named.get(dotted).and_then(BTreeSet::first).map(|(.., id)| id);
+        let own = self.marathon.as_ref().and_then(|id| self.known.get(id));
+        let meant = own.filter(|own| own.dotted == *dotted);
+        match meant.or_else(|| first.and_then(|id| self.known.get(id))) {
             Some(framework) => {
                 snapshot.named_frameworks.insert(Arc::clone(dotted), framework.web.clone());
             }
             None => {
                 snapshot.named_frameworks.remove(dotted);
-                if last.is_none() {
+                if first.is_none() {
                     self.named.remove(dotted);
                 }
             }
         }
     }
+}
+
+fn rank(fact: &FrameworkFact) -> Rank {
+    (!fact.is_active, !fact.is_connected, fact.since, Arc::clone(&fact.id))
 }
 
 fn upstream(

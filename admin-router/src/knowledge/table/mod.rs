@@ -3,8 +3,9 @@
 //! 1. Inputs come one after the other ([`Table::apply`]); nothing here waits or looks at a clock.
 //! 2. A change costs what it changes: maps share what stays the same with every [`Snapshot`]
 //!    that was handed out.
-//! 3. An [`Upstream`] is the same for as long as the same task listens at the same address, and
-//!    is retired when that ends: whoever got it a moment ago sends nothing new there.
+//! 3. An [`Upstream`] is the same for as long as the same task listens at the same address. When
+//!    that ends it is retired, after what replaces it was published: whoever got it a moment ago
+//!    looks again and sends nothing new there.
 //! 4. Whether a task runs is the leading master's word, since Marathon has it from there. Which
 //!    service it is, and which of its ports is meant, is Marathon's. While no master is heard,
 //!    Marathon's word about tasks counts too. That a task has ended is believed of both, at once.
@@ -17,6 +18,8 @@ mod upstreams;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy::Upstream;
+
 use super::facts::{Input, LeaderFact, MarathonInput, MesosInput, MesosState};
 use super::snapshot::{Snapshot, Source};
 use crate::cluster::Leader;
@@ -24,11 +27,12 @@ use crate::cluster::Leader;
 use agents::Agents;
 use apps::Apps;
 use frameworks::Frameworks;
+use upstreams::Servers;
 pub(crate) use upstreams::Upstreams;
 
 /// What is known, and how it came to be known.
 pub(crate) struct Table {
-    upstreams: Upstreams,
+    servers: Servers,
     /// How old knowledge may get while its source is away.
     max_age: Duration,
     snapshot: Snapshot,
@@ -43,7 +47,7 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(upstreams: Upstreams, max_age: Duration) -> Table {
         Table {
-            upstreams,
+            servers: Servers::new(upstreams),
             max_age,
             snapshot: Snapshot::default(),
             agents: Agents::default(),
@@ -73,27 +77,33 @@ impl Table {
         std::mem::take(&mut self.changed).then(|| self.snapshot.clone())
     }
 
+    /// What is not led to any more. To be retired when the change was published.
+    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Upstream>> {
+        self.servers.take_retired()
+    }
+
     fn mesos(&mut self, input: MesosInput, now: Duration) {
         match input {
             MesosInput::State(state) => self.mesos_state(*state),
             MesosInput::AgentAdded(agent) => {
                 let id = Arc::clone(&agent.id);
-                let renamed = self.agents.add(agent, &self.upstreams, &mut self.snapshot);
+                let renamed = self.agents.add(agent, &mut self.servers, &mut self.snapshot);
                 self.changed = true;
                 if renamed {
                     self.with_apps(|apps, context| apps.agent_changed(&id, context));
                 }
             }
             MesosInput::AgentRemoved(id) => {
-                self.changed |= self.agents.remove(&id, &mut self.snapshot);
+                self.changed |= self.agents.remove(&id, &mut self.servers, &mut self.snapshot);
                 self.with_apps(|apps, context| apps.agent_removed(&id, context));
             }
             MesosInput::Framework(framework) => {
                 let frameworks = &mut self.frameworks;
-                self.changed |= frameworks.put(framework, &self.upstreams, &mut self.snapshot);
+                self.changed |= frameworks.put(framework, &mut self.servers, &mut self.snapshot);
             }
             MesosInput::FrameworkRemoved(id) => {
-                self.changed |= self.frameworks.remove(&id, &mut self.snapshot);
+                let frameworks = &mut self.frameworks;
+                self.changed |= frameworks.remove(&id, &mut self.servers, &mut self.snapshot);
             }
             MesosInput::TaskAdded(task) => {
                 self.with_apps(|apps, context| apps.task_added(task, context));
@@ -115,8 +125,8 @@ impl Table {
         let known = self.snapshot.leader.take();
         self.snapshot.leader = self.leader("mesos", leader, known);
         self.snapshot.mesos = Source::Live;
-        self.agents.replace(agents, &self.upstreams, &mut self.snapshot);
-        self.frameworks.replace(frameworks, &self.upstreams, &mut self.snapshot);
+        self.agents.replace(agents, &mut self.servers, &mut self.snapshot);
+        self.frameworks.replace(frameworks, &mut self.servers, &mut self.snapshot);
         self.with_apps(|apps, context| apps.tasks_told(tasks, context));
         self.changed = true;
     }
@@ -127,6 +137,7 @@ impl Table {
                 let known = self.snapshot.marathon_leader.take();
                 self.snapshot.marathon_leader = self.leader("marathon", leader, known);
                 self.changed = true;
+                self.frameworks.marathon_is(framework.as_ref(), &mut self.snapshot);
                 self.with_apps(|apps, context| apps.framework_told(framework, context));
             }
             MarathonInput::Touched(id) => self.apps.touched(id, number),
@@ -145,8 +156,24 @@ impl Table {
         }
     }
 
+    /// What masters told is not to be used until one tells everything again.
+    pub(crate) fn disbelieve_mesos(&mut self, now: Duration) {
+        if self.snapshot.mesos.is_usable() {
+            self.snapshot.mesos = Source::Expired { since: now };
+            self.mesos_turned();
+        }
+    }
+
+    /// The same of Marathon.
+    pub(crate) fn disbelieve_marathon(&mut self, now: Duration) {
+        if self.snapshot.marathon.is_usable() {
+            self.snapshot.marathon = Source::Expired { since: now };
+            self.changed = true;
+        }
+    }
+
     /// Marathon's stream broke.
-    pub(crate) fn marathon_is_lost(&mut self, now: Duration) {
+    fn marathon_is_lost(&mut self, now: Duration) {
         if self.snapshot.marathon == Source::Live {
             self.snapshot.marathon = Source::Cut { since: now };
             self.changed = true;
@@ -155,17 +182,17 @@ impl Table {
 
     /// The same value for as long as it is the same leader.
     fn leader(
-        &self,
+        &mut self,
         name: &str,
         fact: Option<LeaderFact>,
         known: Option<Arc<Leader>>,
     ) -> Option<Arc<Leader>> {
-        let found = fact.map(|fact| self.upstreams.leader(name, fact, known.as_ref()));
+        let found = fact.map(|fact| self.servers.upstreams.leader(name, fact, known.as_ref()));
         if let Some(old) = known
             && found.as_ref().is_none_or(|new| !Arc::ptr_eq(new, &old))
         {
-            old.upstream.retire();
-            old.gateway.retire();
+            self.servers.retire(Arc::clone(&old.upstream));
+            self.servers.retire(Arc::clone(&old.gateway));
         }
         found
     }
@@ -194,12 +221,13 @@ impl Table {
         let mut context = apps::Context {
             master_is_heard: self.snapshot.mesos == Source::Live,
             agents: &self.agents,
-            upstreams: &self.upstreams,
+            servers: &mut self.servers,
             services: &mut self.snapshot.services,
             ignored: &mut self.snapshot.ignored,
             changed: &mut self.changed,
         };
         change(&mut self.apps, &mut context);
+        self.apps.settle(&mut context);
     }
 }
 

@@ -239,7 +239,9 @@ impl Cluster {
             _ => Some(format!("http://10.0.2.{}:80/", self.random.below(2))),
         };
         let mut fact = framework(&id, &name, url.as_deref());
-        fact.rank = (self.random.below(2) == 0, true, self.random.below(3) as i64);
+        fact.is_active = self.random.below(2) == 0;
+        fact.is_connected = self.random.below(4) > 0;
+        fact.since = self.random.below(3) as i64;
         self.master_says(MesosInput::Framework(fact.clone()));
         self.frameworks.insert(id, fact);
     }
@@ -260,9 +262,7 @@ fn word(id: &str, task: &TrueTask, phase: Phase) -> MarathonTask {
 impl Cluster {
     fn apply(&mut self, input: Input) {
         self.table.apply(input, self.now);
-        if let Some(snapshot) = self.table.take_change() {
-            self.snapshot = snapshot;
-        }
+        publish(&mut self.table, &mut self.snapshot);
         self.check();
     }
 
@@ -458,16 +458,15 @@ impl Cluster {
         }
     }
 
-    /// The services, by a look at everything.
-    fn services(&self) -> BTreeMap<String, (String, bool)> {
-        let mut services = BTreeMap::new();
+    /// The services, by a look at everything: where each of the apps that claim a name is.
+    fn services(&self) -> BTreeMap<String, Vec<(String, bool)>> {
+        let mut services: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (id, app) in &self.apps {
             let Ok(labelled) = &app.labelled else { continue };
             let own = self.tasks.values().filter(|task| task.app == *id && task.since.is_some());
             let Some(first) = own.min_by_key(|task| task.since) else { continue };
             let place = format!("{}:{}", host(first.agent), first.port);
-            // The first app has the name.
-            services.entry(labelled.path.to_string()).or_insert((place, labelled.rewrite));
+            services.entry(labelled.path.to_string()).or_default().push((place, labelled.rewrite));
         }
         services
     }
@@ -476,7 +475,9 @@ impl Cluster {
         let mut named: BTreeMap<&str, Vec<&FrameworkFact>> = BTreeMap::new();
         self.frameworks.values().for_each(|fact| named.entry(&fact.name).or_default().push(fact));
         let meant = named.into_iter().filter_map(|(name, facts)| {
-            let fact = facts.into_iter().max_by_key(|fact| (fact.rank, fact.id.clone()))?;
+            let fact = facts.into_iter().min_by_key(|fact| {
+                (!fact.is_active, !fact.is_connected, fact.since, fact.id.clone())
+            })?;
             Some((name.to_owned(), shown(fact)))
         });
         let by_id = self.frameworks.values().map(|fact| (fact.id.to_string(), shown(fact)));
@@ -485,14 +486,19 @@ impl Cluster {
 
     /// What is known is what there is.
     fn compare(&self) {
-        let found = self.snapshot.services.iter().map(|(name, service)| {
-            (name.to_string(), (address(&service.upstream), service.rewrite))
-        });
-        assert_eq!(found.collect::<BTreeMap<_, _>>(), self.services());
+        let expected = self.services();
+        let names: BTreeSet<&str> = self.snapshot.services.keys().map(|name| &**name).collect();
+        assert_eq!(names, expected.keys().map(String::as_str).collect());
+        for (name, service) in &self.snapshot.services {
+            let found = (address(&service.upstream), service.rewrite);
+            assert!(expected[&**name].contains(&found), "{name}: {found:?} of {expected:?}");
+        }
+        self.compare_refused(&expected);
         let frameworks = self.snapshot.frameworks.iter().chain(&self.snapshot.named_frameworks);
         let found = frameworks.map(|(name, web)| {
             let web = match web {
                 Web::Nowhere => "nowhere".to_owned(),
+                Web::Away => "away".to_owned(),
                 Web::Ask { dotted, .. } => format!("ask {dotted}"),
                 Web::At(service) => address(&service.upstream),
             };
@@ -504,6 +510,13 @@ impl Cluster {
         let agents: BTreeSet<String> =
             self.snapshot.agents.keys().map(|id| id.to_string()).collect();
         assert_eq!(agents, self.agents.iter().map(|agent| host(*agent)).collect());
+    }
+
+    /// Of several apps with one name all but one are told that another has it.
+    fn compare_refused(&self, services: &BTreeMap<String, Vec<(String, bool)>>) {
+        let refused = self.snapshot.ignored.values().filter(|why| why.contains("has the name"));
+        let more: usize = services.values().map(|apps| apps.len() - 1).sum();
+        assert_eq!(refused.count(), more, "{:?}", self.snapshot.ignored);
     }
 
     /// With Marathon alone each service leads to one of its running tasks.
@@ -530,6 +543,7 @@ fn shown(fact: &FrameworkFact) -> String {
     match fact.webui_url.as_deref() {
         None => "nowhere".to_owned(),
         Some("") => format!("ask {}", fact.name),
+        Some(_) if !fact.is_connected => "away".to_owned(),
         Some(url) => url.trim_start_matches("http://").trim_end_matches('/').to_owned(),
     }
 }

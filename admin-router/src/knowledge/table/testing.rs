@@ -11,9 +11,10 @@ use super::super::facts::{
     AgentFact, AppFact, FrameworkFact, Input, LeaderFact, MarathonInput, MarathonTask, MesosInput,
     MesosState, Phase, TaskFact, Turn,
 };
-use super::super::snapshot::LookUp;
+use super::super::snapshot::{LookUp, Web};
 use super::super::{labels, task_id};
 use super::{Snapshot, Table, Upstreams};
+use crate::cluster::Service;
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(100);
 pub(super) const MARATHON: &str = "marathon-framework";
@@ -69,9 +70,7 @@ impl World {
 
     pub(super) fn apply(&mut self, input: Input) {
         self.table.apply(input, self.now);
-        if let Some(snapshot) = self.table.take_change() {
-            self.snapshot = snapshot;
-        }
+        publish(&mut self.table, &mut self.snapshot);
     }
 
     pub(super) fn mesos(&mut self, input: MesosInput) {
@@ -137,6 +136,23 @@ impl World {
     }
 }
 
+/// As the keeper does it; until then nothing is retired of what can be seen.
+pub(super) fn publish(table: &mut Table, snapshot: &mut Snapshot) {
+    let seen = |service: &Arc<Service>| !service.upstream.is_retired();
+    assert!(snapshot.services.values().all(seen), "{snapshot:?}");
+    let webs = snapshot.frameworks.values().chain(snapshot.named_frameworks.values());
+    for web in webs {
+        assert!(!matches!(web, Web::At(service) if !seen(service)), "{web:?}");
+    }
+    assert!(snapshot.agents.values().all(|agent| !agent.upstream.is_retired()));
+    let leaders = snapshot.leader.iter().chain(&snapshot.marathon_leader);
+    assert!(leaders.map(|leader| &leader.upstream).all(|upstream| !upstream.is_retired()));
+    if let Some(changed) = table.take_change() {
+        *snapshot = changed;
+    }
+    table.take_retired().iter().for_each(|upstream| upstream.retire());
+}
+
 pub(super) fn address(upstream: &Upstream) -> String {
     match &upstream.address {
         Address::Tcp(address) => address.to_string(),
@@ -156,7 +172,14 @@ pub(super) fn agent(id: &str, ip: &str) -> AgentFact {
 
 pub(super) fn framework(id: &str, name: &str, url: Option<&str>) -> FrameworkFact {
     let webui_url = url.map(Arc::from);
-    FrameworkFact { id: id.into(), name: name.into(), webui_url, rank: (true, true, 0) }
+    FrameworkFact {
+        id: id.into(),
+        name: name.into(),
+        webui_url,
+        is_active: true,
+        is_connected: true,
+        since: 0,
+    }
 }
 
 /// The id of a task of an app.

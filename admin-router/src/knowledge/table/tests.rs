@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proxy::{Protocol, Scheme};
 
-use super::super::facts::{LeaderFact, MarathonInput, MesosInput, MesosState, Phase, TaskFact};
+use super::super::facts::{
+    FrameworkFact, Input, LeaderFact, MarathonInput, MesosInput, MesosState, Phase, TaskFact,
+};
 use super::super::snapshot::{LookUp, Source};
 use super::super::{labels, snapshot::Snapshot};
 use super::testing::*;
@@ -161,17 +163,67 @@ fn another_spelling_needs_the_same_permission() {
 }
 
 #[test]
-fn of_two_with_one_name_the_first_app_has_it() {
+fn who_has_a_name_keeps_it() {
     let mut world = World::live();
     world.app(app("/b", "web"));
-    world.run(&task_of("/b", 1), 31001);
+    world.run(&task_of("/b", 2), 31001);
     let upstream = world.upstream("web");
     world.app(app("/a", "web"));
-    assert_eq!(world.found("web"), "10.0.0.11:31001 1", "the other does not run");
-    world.run(&task_of("/a", 2), 31002);
-    assert_eq!(world.found("web"), "10.0.0.11:31002 1");
-    world.end(&task_of("/a", 2));
+    // It has run longer, and its id comes first; but it came later.
+    world.run(&task_of("/a", 1), 31002);
     assert!(Arc::ptr_eq(&upstream, &world.upstream("web")));
+    assert_eq!(&*world.snapshot.ignored["/a"], "the app /b has the name 'web' already");
+    // Another spelling is the same name.
+    world.app(app("/c", "x.web"));
+    world.app(app("/d", "web/x"));
+    world.run(&task_of("/d", 5), 31005);
+    world.run(&task_of("/c", 4), 31004);
+    assert_eq!(world.found("x.web"), "10.0.0.11:31005 1");
+    assert_eq!(&*world.snapshot.ignored["/c"], "the app /d has the name 'x.web' already");
+    world.run(&task_of("/b", 3), 31003);
+    world.end(&task_of("/b", 2));
+    assert_eq!(world.found("web"), "10.0.0.11:31003 1", "it still runs");
+    world.end(&task_of("/b", 3));
+    assert_eq!(world.found("web"), "10.0.0.11:31002 1");
+    assert_eq!(world.snapshot.ignored.get("/a"), None);
+    assert_eq!(&*world.snapshot.ignored["/b"], "none of its tasks runs");
+}
+
+#[test]
+fn a_name_that_is_free_goes_to_who_has_run_longest() {
+    let mut world = World::new();
+    let with_task = |id: &str, number| {
+        let mut fact = app(id, "web");
+        fact.tasks = vec![told(&task_of(id, number), Phase::Running, &[31000 + number as u16])];
+        fact
+    };
+    world.identity();
+    world.apps(vec![with_task("/a", 3), with_task("/b", 2), with_task("/c", 4)]);
+    assert_eq!(world.found("web"), "10.0.0.11:31003 1", "nobody knows how long they run");
+    let running = |app: &str, number| running(&task_of(app, number), 31000 + number as u16);
+    let tasks = vec![running("/a", 3), running("/b", 2), running("/c", 4)];
+    let agents = vec![agent("a1", "10.0.0.11")];
+    world.mesos(MesosInput::State(Box::new(MesosState { tasks, agents, ..state() })));
+    assert_eq!(world.found("web"), "10.0.0.11:31002 1");
+    assert!(world.snapshot.ignored["/a"].contains("/b has"));
+    world.end(&task_of("/b", 2));
+    assert_eq!(world.found("web"), "10.0.0.11:31003 1");
+    assert!(world.snapshot.ignored["/c"].contains("/a has"));
+}
+
+#[test]
+fn what_replaces_a_server_is_seen_before_it_is_retired() {
+    let mut world = World::live();
+    world.app(app("/web", "web"));
+    world.run(&task_of("/web", 1), 31001);
+    world.run(&task_of("/web", 2), 31002);
+    let before = world.upstream("web");
+    let over = TaskFact { phase: Phase::Ended, ..running(&task_of("/web", 1), 0) };
+    world.table.apply(Input::Mesos(MesosInput::TaskUpdated(over)), world.now);
+    assert!(!before.is_retired(), "it is what everybody still sees");
+    publish(&mut world.table, &mut world.snapshot);
+    assert!(before.is_retired());
+    assert_eq!(world.found("web"), "10.0.0.11:31002 1");
 }
 
 #[test]
@@ -310,18 +362,68 @@ fn frameworks_change_and_leave() {
     assert!(Arc::ptr_eq(&upstream, &world.upstream("sparks")));
     world.mesos(MesosInput::Framework(framework("f-1", "sparks", Some("http://10.0.0.5:2"))));
     assert!(upstream.is_retired());
-    // Of two with one name the active one is meant.
-    let mut other = framework("f-2", "sparks", Some("http://10.0.0.5:3"));
-    other.rank = (false, true, 9);
-    world.mesos(MesosInput::Framework(other));
-    assert_eq!(world.found("sparks"), "10.0.0.5:2 1");
     let upstream = world.upstream("sparks");
     world.mesos(MesosInput::FrameworkRemoved("f-1".into()));
     assert!(upstream.is_retired());
-    assert_eq!(world.found("sparks"), "10.0.0.5:3 1");
-    assert_eq!(world.found("f-1"), "missing");
+    assert_eq!(world.found("sparks"), "missing");
+    world.mesos(MesosInput::Framework(framework("f-1", "sparks", Some("http://10.0.0.5:2"))));
     world.mesos(MesosInput::State(Box::new(state())));
     assert_eq!(world.found("sparks"), "missing");
+}
+
+#[test]
+fn nobody_takes_the_name_of_a_framework_by_registering_later() {
+    let mut world = World::live();
+    let at = |id: &str, since, port: u16| {
+        let url = format!("http://10.0.0.5:{port}");
+        FrameworkFact { since, ..framework(id, "spark", Some(&url)) }
+    };
+    world.mesos(MesosInput::Framework(at("f-1", 7, 1)));
+    world.mesos(MesosInput::Framework(at("f-0", 9, 2)));
+    assert_eq!(world.found("spark"), "10.0.0.5:1 1");
+    assert_eq!(world.found("f-0"), "10.0.0.5:2 1");
+    // Nor by its id.
+    world.mesos(MesosInput::Framework(framework("spark", "other", Some("http://10.0.0.5:3"))));
+    assert_eq!(world.found("spark"), "10.0.0.5:1 1");
+    // One that is not active has no name while another has it.
+    world.mesos(MesosInput::Framework(FrameworkFact { is_active: false, ..at("f-1", 7, 1) }));
+    assert_eq!(world.found("spark"), "10.0.0.5:2 1");
+    // What Marathon says it is decides, however old the other is.
+    let named = |id: &str, since, port: u16| {
+        let url = format!("http://10.0.0.6:{port}");
+        FrameworkFact { since, ..framework(id, "marathon", Some(&url)) }
+    };
+    world.mesos(MesosInput::Framework(named("f-7", 1, 1)));
+    world.mesos(MesosInput::Framework(named(MARATHON, 2, 2)));
+    assert_eq!(world.found("marathon/v2/apps"), "10.0.0.6:2 1");
+    let away = FrameworkFact { is_connected: false, ..named(MARATHON, 2, 2) };
+    world.mesos(MesosInput::Framework(away));
+    assert_eq!(world.found("marathon"), "Framework", "nobody else is asked instead");
+    let framework = Some("f-7".into());
+    world.marathon(MarathonInput::Identity { framework, leader: None });
+    assert_eq!(world.found("marathon"), "10.0.0.6:1 1");
+}
+
+#[test]
+fn a_framework_that_is_not_connected_is_led_to_no_more() {
+    let mut world = World::live();
+    let spark = || framework("f-1", "spark", Some("http://10.0.0.5:1"));
+    world.mesos(MesosInput::Framework(spark()));
+    let upstream = world.upstream("spark");
+    world.mesos(MesosInput::Framework(FrameworkFact { is_connected: false, ..spark() }));
+    assert!(upstream.is_retired());
+    assert_eq!(
+        (world.found("spark"), world.found("f-1")),
+        ("Framework".into(), "Framework".into())
+    );
+    assert_eq!(world.snapshot.describe(world.now)["frameworks"]["f-1"]["connected"], false);
+    // Services below its name are found all the same.
+    world.app(app("/deep", "spark/app"));
+    world.run(&task_of("/deep", 1), 31001);
+    assert_eq!(world.found("spark/app"), "10.0.0.11:31001 2");
+    world.mesos(MesosInput::Framework(spark()));
+    assert_eq!(world.found("spark"), "10.0.0.5:1 1");
+    assert!(!Arc::ptr_eq(&upstream, &world.upstream("spark")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Servers as the engine connects to them.
+//! Servers as the engine connects to them, and those that nobody is to be led to any more.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +19,30 @@ pub(crate) struct Upstreams {
     pub(crate) master_gateway: (Scheme, u16),
     /// Port of the gateways on agents.
     pub(crate) agent_port: u16,
+}
+
+/// Makes upstreams, and collects those that have served their time.
+pub(crate) struct Servers {
+    pub(crate) upstreams: Upstreams,
+    retired: Vec<Arc<Upstream>>,
+}
+
+// === impl Servers ===
+
+impl Servers {
+    pub(crate) fn new(upstreams: Upstreams) -> Servers {
+        Servers { upstreams, retired: Vec::new() }
+    }
+
+    /// Nothing new goes there, once what replaces it can be seen: a request that finds its
+    /// upstream retired looks again, and must not find the same one.
+    pub(crate) fn retire(&mut self, upstream: Arc<Upstream>) {
+        self.retired.push(upstream);
+    }
+
+    pub(crate) fn take_retired(&mut self) -> Vec<Arc<Upstream>> {
+        std::mem::take(&mut self.retired)
+    }
 }
 
 // === impl Upstreams ===

@@ -110,6 +110,8 @@ pub struct Follower<D: Decode> {
     pub ask: Arc<Ask>,
     pub marathons: Vec<Server>,
     pub decoder: Arc<D>,
+    /// Its numbers begin after this one: that of the last event of a follower before it, or 0.
+    pub after: u64,
     /// What is told goes here; when nobody listens any more, the follower ends.
     pub to: mpsc::Sender<(Turn, EventOf<D>)>,
 }
@@ -120,9 +122,9 @@ impl<D: Decode> Follower<D> {
     /// Returns when nobody listens any more, or there is no Marathon to ask. May be dropped at
     /// any moment.
     pub async fn run(self) {
-        let Follower { ask, marathons, decoder, to } = self;
-        let voice = Voice { to, number: 0 };
-        following::run(Stream { ask, decoder, voice, counted: 0 }, &marathons).await;
+        let Follower { ask, marathons, decoder, after, to } = self;
+        let voice = Voice { to, number: after };
+        following::run(Stream { ask, decoder, voice, counted: after }, &marathons).await;
     }
 }
 

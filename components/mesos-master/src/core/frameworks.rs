@@ -29,6 +29,10 @@ impl MasterCore {
     pub(super) fn framework_exited(&mut self, key: FrameworkKey) {
         self.disconnect_framework(key);
         let Some(framework) = self.frameworks.get(key) else { return };
+        // Who leads to its pages learns at once that nobody is there.
+        let record = framework.record.clone();
+        self.tell_operators(|| OperatorEvent::FrameworkUpdated(record));
+        let Some(framework) = self.frameworks.get(key) else { return };
         // A negative timeout is accepted, and means none.
         let seconds = framework.record.info.failover_timeout().max(0.0);
         let timeout = time::from_seconds(seconds).unwrap_or(Duration::MAX);

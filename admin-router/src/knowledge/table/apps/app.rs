@@ -7,7 +7,7 @@ use proxy::{Address, Upstream};
 
 use super::super::super::labels::Labelled;
 use super::super::super::name;
-use super::super::Upstreams;
+use super::super::Servers;
 use super::Context;
 use super::tasks::Task;
 use crate::cluster::Service;
@@ -74,6 +74,11 @@ impl App {
         self.live.as_ref().map(|live| &live.service)
     }
 
+    /// The task that it leads to.
+    pub(super) fn task(&self) -> Option<&Arc<str>> {
+        self.live.as_ref().map(|live| &live.task)
+    }
+
     /// The name it claims and has where to lead.
     pub(super) fn claims(&self) -> Option<Arc<str>> {
         self.live.as_ref().map(|live| Arc::clone(&live.labelled.dotted))
@@ -100,7 +105,7 @@ impl App {
     }
 
     /// Leads there from now on; the name it claimed before.
-    pub(super) fn leads_to(&mut self, found: Found, upstreams: &Upstreams) -> Option<Arc<str>> {
+    pub(super) fn leads_to(&mut self, found: Found, servers: &mut Servers) -> Option<Arc<str>> {
         let before = self.claims();
         let Found { task, address, labelled } = found;
         let same_server = |live: &&Live| {
@@ -112,8 +117,8 @@ impl App {
             Some(live) if live.labelled == labelled => return before,
             Some(live) => Arc::clone(&live.service.upstream),
             None => {
-                self.retire();
-                upstreams.new_upstream(&labelled.path, labelled.scheme, address)
+                self.retire(servers);
+                servers.upstreams.new_upstream(&labelled.path, labelled.scheme, address)
             }
         };
         let service = service(&labelled, upstream);
@@ -122,15 +127,15 @@ impl App {
     }
 
     /// Leads nowhere from now on; the name it claimed before.
-    pub(super) fn leads_nowhere(&mut self) -> Option<Arc<str>> {
+    pub(super) fn leads_nowhere(&mut self, servers: &mut Servers) -> Option<Arc<str>> {
         let before = self.claims();
-        self.retire();
+        self.retire(servers);
         before
     }
 
-    fn retire(&mut self) {
+    fn retire(&mut self, servers: &mut Servers) {
         if let Some(live) = self.live.take() {
-            live.service.upstream.retire();
+            servers.retire(Arc::clone(&live.service.upstream));
         }
     }
 }

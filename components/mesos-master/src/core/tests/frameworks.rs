@@ -12,6 +12,7 @@ use crate::{
     config::MasterConfig,
     core::{Incoming, Input, Outgoing, Registry},
     handle::SchedulerReply,
+    model::OperatorEvent,
     wire::PidSubscribe,
 };
 
@@ -96,6 +97,20 @@ fn a_framework_has_its_failover_timeout() {
     }));
     let info = snapshot.completed_frameworks[0].framework.info.as_ref().clone();
     assert_eq!(refused(&mut world, info), "Framework has been removed");
+}
+
+#[test]
+fn operators_are_told_that_a_scheduler_is_gone() {
+    let mut world = World::new();
+    world.input(Input::Observed(true));
+    let framework = world.subscribe(aware());
+    world.operators.clear();
+    world.input(Input::StreamClosed { stream: framework.stream });
+    let told = world.operators.iter().map(|event| match event {
+        OperatorEvent::FrameworkUpdated(framework) => framework.connected,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [false]);
 }
 
 #[test]

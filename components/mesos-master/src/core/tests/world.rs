@@ -10,7 +10,7 @@ use crate::{
     config::MasterConfig,
     core::{Effect, Incoming, Input, MasterCore, Outgoing, Registry, Start},
     handle::{Principal, SchedulerReply},
-    model::{Id, MasterRecord, Snapshot},
+    model::{Id, MasterRecord, OperatorEvent, Snapshot},
 };
 
 /// A core and what it did, in order.
@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) sent: Vec<(Upid, Outgoing)>,
     /// Written to streams; none ends one.
     pub(super) events: Vec<(Id, Option<Event>)>,
+    /// What operators were told.
+    pub(super) operators: Vec<OperatorEvent>,
     pub(super) replies: Vec<SchedulerReply>,
     /// Registry writes are not confirmed while set.
     pub(super) hold_writes: bool,
@@ -98,6 +100,7 @@ impl World {
             replies: Vec::new(),
             hold_writes: false,
             held: Vec::new(),
+            operators: Vec::new(),
             next: 0,
         };
         world.take(effects);
@@ -123,7 +126,8 @@ impl World {
                 Effect::Reply { reply, .. } => self.replies.push(reply),
                 Effect::Write { ticket, .. } if self.hold_writes => self.held.push(ticket),
                 Effect::Write { ticket, .. } => self.input(Input::Written { ticket }),
-                Effect::Link(_) | Effect::TornDown { .. } | Effect::Operator(_) => {}
+                Effect::Operator(event) => self.operators.push(event),
+                Effect::Link(_) | Effect::TornDown { .. } => {}
             }
         }
     }
