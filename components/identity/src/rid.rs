@@ -43,7 +43,7 @@ pub fn check_uid(uid: &str) -> Result<(), RidError> {
 
 /// The resources whose permission covers `rid`, each a piece of it: itself, what stands before
 /// a colon, and, within a part that is a path, what stands before or up to a slash.
-pub(crate) fn covering(rid: &str) -> impl Iterator<Item = &str> {
+pub fn covering(rid: &str) -> impl Iterator<Item = &str> {
     let mut path = false;
     let mut held = None;
     let mut bytes = rid.bytes().enumerate();

@@ -6,7 +6,7 @@ use http::Method;
 use identity::Action;
 use percent_encoding::percent_decode_str;
 
-use crate::model::Subject;
+use crate::model::{CA_SIGN_RID, Subject};
 
 /// Where the API begins.
 pub(crate) const PREFIX: &str = "/acs/api/v1";
@@ -232,9 +232,9 @@ impl Route {
             Route::SigningKeys | Route::SigningKey(_) => Access::Superuser,
             Route::CaInfo => Access::Permission(vec![
                 ("dcos:adminrouter:ops:ca:ro".to_owned(), Action::Full),
-                ("dcos:adminrouter:ops:ca:rw".to_owned(), Action::Full),
+                (CA_SIGN_RID.to_owned(), Action::Full),
             ]),
-            Route::CaSign => one("dcos:adminrouter:ops:ca:rw".to_owned(), Action::Full),
+            Route::CaSign => one(CA_SIGN_RID.to_owned(), Action::Full),
             Route::Metrics => Access::Local("dcos:iam:metrics".to_owned(), Action::Read),
             Route::Login
             | Route::Logout

@@ -25,3 +25,5 @@ pub use types::{Acl, Group, PasswordHash, ProviderType, User};
 pub const SUPERUSERS: &str = "superusers";
 /// The resource on which `full` allows everything.
 pub const SUPERUSER_RID: &str = "dcos:superuser";
+/// Whoever has `full` on it gets certificates for any name.
+pub const CA_SIGN_RID: &str = "dcos:adminrouter:ops:ca:rw";

@@ -9,7 +9,7 @@ use identity::wire::{Change, Everything, Permission, UserEntry};
 use imbl::ordmap::DiffItem;
 use serde_json::Value;
 
-use super::{Acl, Command, SUPERUSER_RID, SUPERUSERS, State, Subject, User};
+use super::{Acl, CA_SIGN_RID, Command, SUPERUSER_RID, SUPERUSERS, State, Subject, User};
 
 /// Everything a judge needs to know.
 pub fn everything(state: &State, keys: Value) -> Everything {
@@ -117,9 +117,15 @@ fn is_active(state: &State, uid: &str) -> bool {
 
 // Who may touch what.
 
-/// Whether whoever has it could give himself everything.
+/// With these, and what is below them, somebody could give himself everything: users and
+/// permissions, and certificates under which others pass for the gateway and hear passwords.
+const MIGHTY: [&str; 3] = [SUPERUSER_RID, "dcos:iam", CA_SIGN_RID];
+
+/// Whether whoever has it could give himself everything: it is one of the mighty, below one, or
+/// covers one.
 pub fn is_protected(rid: &str) -> bool {
-    rid == "dcos" || rid == SUPERUSER_RID || rid == "dcos:iam" || rid.starts_with("dcos:iam:")
+    let covers = |rid: &str, other: &str| identity::covering(other).any(|piece| piece == rid);
+    MIGHTY.into_iter().any(|mighty| covers(rid, mighty) || covers(mighty, rid))
 }
 
 /// Whether a change is for superusers alone: with it somebody who may only keep users, groups
@@ -155,4 +161,38 @@ fn is_privileged_group(state: &State, gid: &str) -> bool {
 fn is_granted(state: &State, subject: &Subject) -> bool {
     let mut protected = state.acls().filter(|acl| is_protected(&acl.rid));
     protected.any(|acl| subject.actions(acl).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_everything_is_protected() {
+        for rid in [
+            "dcos",
+            "dcos:superuser",
+            "dcos:iam",
+            "dcos:iam:users:anna",
+            "dcos:adminrouter",
+            "dcos:adminrouter:ops",
+            "dcos:adminrouter:ops:ca",
+            "dcos:adminrouter:ops:ca:rw",
+            "dcos:adminrouter:ops:ca:rw:x",
+        ] {
+            assert!(is_protected(rid), "{rid}");
+        }
+        for rid in [
+            "dcos:super",
+            "dcos:superusers",
+            "dcos:iams",
+            "dcos:adminrouter:ops:ca:ro",
+            "dcos:adminrouter:ops:mesos",
+            "dcos:adminrouter:service:marathon",
+            "dcos:mesos",
+            "x",
+        ] {
+            assert!(!is_protected(rid), "{rid}");
+        }
+    }
 }

@@ -105,6 +105,12 @@ async fn who_keeps_users_does_not_become_a_superuser() {
     for rid in ["dcos:iam:users", "dcos:iam:groups", "dcos:iam:acls"] {
         iam.allow("keeper", rid, "full").await;
     }
+    // Who may sign certificates may pass for the gateway, and hear what superusers type there.
+    iam.user("signer").await;
+    iam.allow("signer", "dcos:adminrouter:ops:ca:rw", "full").await;
+    assert_eq!(iam.put("/groups/signers", json!({ "description": "" })).await.status, 201);
+    let signing = "/acls/dcos:adminrouter:ops:ca:rw/groups/signers/full";
+    assert_eq!(iam.ask(Method::PUT, signing).admin().send().await.status, 204);
     let ask = |method: Method, path: &str, body: serde_json::Value| {
         iam.ask(method, path).token(&keeper).json(body).send()
     };
@@ -141,6 +147,11 @@ async fn who_keeps_users_does_not_become_a_superuser() {
         (Method::PUT, "/acls/dcos", empty()),
         (Method::PUT, "/acls/dcos:iam", empty()),
         (Method::PUT, "/acls/dcos:iam:users/users/anna/full", empty()),
+        (Method::PUT, "/acls/dcos:adminrouter:ops", empty()),
+        (Method::PUT, "/acls/dcos:adminrouter:ops:ca:rw/users/keeper/full", empty()),
+        (Method::PATCH, "/users/dcos_adminrouter", json!({ "active": false })),
+        (Method::PATCH, "/users/signer", json!({ "password": "new-password" })),
+        (Method::PUT, "/groups/signers/users/keeper", empty()),
         (Method::PUT, "/users/cleo", json!({ "password_hash": "$6$s$x" })),
         (Method::POST, "/auth/keys/rotate", empty()),
     ] {
