@@ -19,6 +19,7 @@ pub use facts::{
     State, StatusUpdate, Task, TaskKey,
 };
 
+use crate::master::{Decode, DecodeError, Event, Told};
 use kept::Kept;
 
 /// Something that a master tells.
@@ -74,6 +75,23 @@ pub struct Picture {
     tasks: FxHashMap<Id, FxHashMap<Id, Arc<Task>>>,
     on_agents: FxHashMap<Id, FxHashSet<TaskKey>>,
     kept: Kept,
+}
+
+// === impl Decoder ===
+
+impl Decode for Decoder {
+    type Input = Input;
+
+    fn decode(&self, record: &[u8]) -> Result<Told<Input>, DecodeError> {
+        Ok(match decode(record)? {
+            None => Told::Nothing,
+            Some(Input::State(state)) => {
+                let heartbeat = state.heartbeat;
+                Told::State(Input::State(state), heartbeat)
+            }
+            Some(input) => Told::Change(input),
+        })
+    }
 }
 
 // === impl Picture ===
@@ -138,6 +156,15 @@ impl Picture {
         self.kept.len()
     }
 
+    /// Enters what a [`Follower`](crate::master::Follower) tells, and says what is different now.
+    pub fn take(&mut self, event: Event<Input>) -> Vec<Changed> {
+        match event {
+            Event::Connected { leader, input } => self.connected(Some(leader.address), input),
+            Event::Change(input) => self.apply(input),
+            Event::Cut => self.cut(),
+        }
+    }
+
     /// The stream ended: what was known stays.
     pub fn cut(&mut self) -> Vec<Changed> {
         self.lead(None)
@@ -153,7 +180,7 @@ impl Picture {
     /// Enters what is told, and says what is different now.
     pub fn apply(&mut self, input: Input) -> Vec<Changed> {
         match input {
-            Input::State(state) => self.state(*state),
+            Input::State(state) => self.replace(*state),
             Input::TaskAdded(task) => self.put_task(task).into_iter().collect(),
             Input::TaskUpdated(update) => self.update_task(&update).into_iter().collect(),
             Input::Agent(agent) => {
@@ -175,6 +202,16 @@ impl Picture {
         }
     }
 
+    /// All of it, as a master would tell it.
+    pub fn state(&self) -> State {
+        State {
+            agents: self.agents().map(|agent| Agent::clone(agent)).collect(),
+            frameworks: self.frameworks().map(|framework| Framework::clone(framework)).collect(),
+            tasks: self.tasks().map(|task| Task::clone(task)).collect(),
+            ..State::default()
+        }
+    }
+
     fn lead(&mut self, leader: Option<SocketAddr>) -> Vec<Changed> {
         if self.leader == leader {
             return Vec::new();
@@ -185,7 +222,7 @@ impl Picture {
 
     /// Of agents that a new master knows only from its registry, what they run is not told: it
     /// counts until they have come back and said it, or are given up.
-    fn state(&mut self, state: State) -> Vec<Changed> {
+    fn replace(&mut self, state: State) -> Vec<Changed> {
         let first = !self.known;
         self.known = true;
         let mut changes = Vec::new();
