@@ -7,8 +7,18 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod config;
+mod feed;
 pub mod forward;
+#[allow(clippy::panic, reason = "a finding is told by a panic")]
+pub mod fuzz;
+mod http;
 pub mod names;
 pub mod record;
+mod run;
 pub mod serve;
 pub mod zone;
+
+pub use crate::config::{Config, ConfigError};
+pub use crate::http::permissions::TABLE as PERMISSIONS;
+pub use run::{Running, StartError, start};

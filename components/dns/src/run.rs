@@ -126,7 +126,7 @@ fn serving(config: &Config) -> Serving {
         workers: config.workers,
         trusted: config.trusted.clone(),
         rate: config.rate,
-        tcp: config.tcp.clone(),
+        tcp: config.tcp,
         udp_size: config.udp_size,
         truncates: config.set_truncate_bit,
     }
@@ -136,7 +136,8 @@ fn forwarder(config: &Config) -> Result<Option<Forwarder>, ForwardError> {
     if !config.external_on || !config.recurse_on {
         return Ok(None);
     }
-    let zone = |(name, servers): &(String, Vec<SocketAddr>)| (name.as_str().into(), servers.clone());
+    let zone =
+        |(name, servers): &(String, Vec<SocketAddr>)| (name.as_str().into(), servers.clone());
     let forwarding = Forwarding {
         resolvers: config.resolvers.clone(),
         zones: config.zone_resolvers.iter().map(zone).collect(),
@@ -146,8 +147,7 @@ fn forwarder(config: &Config) -> Result<Option<Forwarder>, ForwardError> {
         ..Forwarding::default()
     };
     let own = own_addresses(&config.listeners);
-    let own: Vec<SocketAddr> =
-        own.into_iter().map(|ip| SocketAddr::new(ip, config.port)).collect();
+    let own: Vec<SocketAddr> = own.into_iter().map(|ip| SocketAddr::new(ip, config.port)).collect();
     Forwarder::new(&forwarding, &own)
 }
 

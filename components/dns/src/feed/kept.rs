@@ -62,8 +62,7 @@ fn read(dir: &Path) -> io::Result<Option<Last>> {
 fn write(dir: &Path, last: &Last) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let new = dir.join(NEW);
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     let mut out = BufWriter::new(file);
     serde_json::to_writer(&mut out, &File { version: VERSION, last })?;
     out.flush()?;
@@ -82,8 +81,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dns");
         assert!(load(path.clone()).await.is_none());
-        let agent =
-            Agent { id: "x-S1".into(), address: "10.0.0.1:5051".parse().ok(), hostname: "n".into() };
+        let agent = Agent {
+            id: "x-S1".into(),
+            address: "10.0.0.1:5051".parse().ok(),
+            hostname: "n".into(),
+        };
         let state = State { agents: vec![agent.clone()], ..State::default() };
         let last = Last { as_of: 7, leader: "10.0.0.9:5050".parse().ok(), state };
         save(path.clone(), last).await;

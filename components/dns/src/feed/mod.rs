@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::names::{Names, Placed, VIPS};
 use crate::zone::Zones;
-pub(crate) use status::Status;
+pub(crate) use status::{Report, Status};
 pub(crate) use vips::fuzz as fuzz_vips;
 
 /// Events that wait; beyond, the master's stream does.
@@ -214,14 +214,15 @@ impl Feed {
             }
             (has_changed, core.publish())
         };
-        let (has_changed, count) = if is_whole {
-            self.elsewhere(work).await?
-        } else {
-            work(&mut self.core)
-        };
+        let (has_changed, count) =
+            if is_whole { self.elsewhere(work).await? } else { work(&mut self.core) };
         self.has_changed |= has_changed;
         self.status.published(count);
-        self.status.counted(self.core.picture.len(), self.core.picture.kept(), self.core.names.len());
+        self.status.counted(
+            self.core.picture.len(),
+            self.core.picture.kept(),
+            self.core.names.len(),
+        );
         Some(())
     }
 

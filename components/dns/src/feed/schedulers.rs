@@ -25,7 +25,10 @@ const TRIES: usize = 5;
 pub(super) enum Wanted {
     /// From now on this master is asked.
     Leader(Server),
-    Framework { id: Id, hostname: Box<str> },
+    Framework {
+        id: Id,
+        hostname: Box<str>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cluster_events::asking::{Ask, AskError, Backoff, Server};
 use http_body_util::BodyExt;
-use http_kit::guard::lines::{Lines, TooLong};
+use http_kit::guard::{Lines, TooLong};
 use serde::Deserialize;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};

@@ -1,6 +1,7 @@
 //! Everything at once, written in pieces: a large cluster has millions of records.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -167,7 +168,8 @@ fn enumerate(settings: &Settings, (frameworks, tasks): Everything, out: &mut Out
         by_framework.entry(task.framework.id.clone()).or_default().push(task);
     }
     // A record that several tasks hold is listed with the first of them only.
-    let mut seen: FxHashSet<(String, String)> = FxHashSet::default();
+    let (hasher, mut seen) = (RandomState::new(), FxHashSet::default());
+    let mut is_new = |name: &str, host: &str| seen.insert(hasher.hash_one((name, host)));
     out.put("{\"frameworks\":[");
     for (at, framework) in frameworks.iter().enumerate() {
         out.put(if at == 0 { "{\"tasks\":[" } else { ",{\"tasks\":[" });
@@ -177,7 +179,7 @@ fn enumerate(settings: &Settings, (frameworks, tasks): Everything, out: &mut Out
                 return;
             }
             out.put(if at == 0 { "" } else { "," });
-            let records = task_records(settings, placed, &mut seen);
+            let records = task_records(settings, placed, &mut is_new);
             out.value(&TaskRecords { name: &placed.task.name, id: &placed.task.id, records });
         }
         out.put("],\"name\":");
@@ -190,15 +192,13 @@ fn enumerate(settings: &Settings, (frameworks, tasks): Everything, out: &mut Out
 fn task_records(
     settings: &Settings,
     placed: &Placed,
-    seen: &mut FxHashSet<(String, String)>,
+    is_new: &mut impl FnMut(&str, &str) -> bool,
 ) -> Vec<Value> {
     let mut records = Vec::new();
     placed.mesos_records(settings, &mut |name, raw| {
-        let Some((rtype, host)) = shown(&raw.data(Into::into), ".") else { return };
+        let Some((rtype, host)) = shown(&raw.data(|name| name.into()), ".") else { return };
         let name = format!("{name}.");
-        let is_new = crate::names::labels::is_name(name.trim_end_matches('.'))
-            && seen.insert((name.clone(), host.clone()));
-        if is_new {
+        if crate::names::labels::is_name(name.trim_end_matches('.')) && is_new(&name, &host) {
             records.push(json!({"name": name, "host": host, "rtype": rtype}));
         }
     });

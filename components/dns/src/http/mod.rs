@@ -113,7 +113,9 @@ impl Shared {
             Route::Enumerate | Route::Axfr | Route::Records => {
                 respond::status(StatusCode::NOT_FOUND)
             }
-            Route::Metrics => metrics::answer(&self.stats, self.status.report(), &self.counters.now()),
+            Route::Metrics => {
+                metrics::answer(&self.stats, self.status.report(), &self.counters.now())
+            }
             Route::Health => self.health(),
         }
     }

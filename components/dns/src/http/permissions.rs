@@ -18,7 +18,11 @@ pub static TABLE: Table = Table {
     rows: &[
         Row::new("GET", "/health", Public("health checks have no login")),
         Row::new("GET", "/v1/version", Public("clients ask it first")),
-        Row::new("GET", "/v1/config", Public("it holds no secret, and clients find the domain there")),
+        Row::new(
+            "GET",
+            "/v1/config",
+            Public("it holds no secret, and clients find the domain there"),
+        ),
         Row::new("GET", "/v1/hosts/{name}", Public(SAME)),
         Row::new("GET", "/v1/hosts/{name}/ports", Public("it says nothing")),
         Row::new("GET", "/v1/services/{name}", Public(SAME)),

@@ -7,6 +7,7 @@
 mod book;
 mod canonical;
 mod cluster;
+mod fuzz;
 pub mod labels;
 mod task;
 #[cfg(test)]
@@ -21,8 +22,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::record::{Change, Data};
 use crate::zone::{Alias, Zone};
 use book::Book;
+pub(crate) use fuzz::fuzz;
 use labels::Rule;
-pub(crate) use task::{Placed, Raw};
+pub(crate) use task::Placed;
 
 /// The zone of dcos-net's names of tasks.
 pub const DCOS: &str = "dcos.thisdcos.directory";
