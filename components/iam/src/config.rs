@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::audit::{self, RefusalLimits};
 use crate::throttle::Limits;
 
 /// Configuration of the service.
@@ -30,6 +31,12 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// An audit file that grows beyond this is closed and the next one begun.
     pub audit_file_bytes: u64,
+    /// Full audit files that are kept, the oldest goes first; 0 keeps all.
+    pub audit_files: usize,
+    /// Room on the disk that is kept for logins and changes to be told when there is no other.
+    pub audit_reserve_bytes: u64,
+    /// How many refusals the audit log has one by one.
+    pub refusals: RefusalLimits,
     /// A key that has signed tokens this long gets a successor; `None` leaves that to the
     /// operator.
     pub key_rotation: Option<Duration>,
@@ -48,6 +55,7 @@ pub struct Config {
 impl Config {
     /// As the original runs, on this machine.
     pub fn new(data_dir: PathBuf) -> Config {
+        let audit = audit::Settings::default();
         Config {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 8101,
@@ -57,7 +65,10 @@ impl Config {
             info_cookie_lifetime: Duration::from_secs(5 * 86_400),
             public_url: None,
             trusted_proxies: Vec::new(),
-            audit_file_bytes: 64 * 1024 * 1024,
+            audit_file_bytes: audit.file_bytes,
+            audit_files: audit.files,
+            audit_reserve_bytes: audit.reserve_bytes,
+            refusals: RefusalLimits::default(),
             key_rotation: Some(Duration::from_secs(90 * 86_400)),
             key_publish_ahead: Duration::from_secs(300),
             superuser_service_account: None,

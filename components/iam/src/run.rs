@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{Audit, AuditError, Event, since_epoch};
+use crate::audit::{self, Audit, AuditError, Event, since_epoch};
 use crate::bootstrap::{ADMIN, Bootstrap, BootstrapError, Places};
 use crate::clock::Clock;
 use crate::feed::Feed;
@@ -82,7 +82,13 @@ pub async fn start(
     let shutdown = shutdown.child_token();
     let guard = shutdown.clone().drop_guard();
     let keys = Keys::open(&config, &state, clock.clone()).await?;
-    let audit = Audit::open(&config.data_dir, config.audit_file_bytes)
+    let audit_settings = audit::Settings {
+        file_bytes: config.audit_file_bytes,
+        files: config.audit_files,
+        reserve_bytes: config.audit_reserve_bytes,
+        ..audit::Settings::default()
+    };
+    let audit = Audit::open(&config.data_dir, &audit_settings)
         .map_err(|source| IamError::File { path: config.data_dir.clone(), source })?;
     let feed = Feed::new(shutdown.clone());
     let (store, watch) = Store::open(Arc::clone(&state), Arc::clone(&feed)).await?;
@@ -176,12 +182,19 @@ async fn serve(
         let _ends = ends;
         sso.providers.keep(token).await;
     });
+    let (token, ends, folding) = (shutdown.clone(), part(&shutdown), Arc::clone(&iam));
+    let fold = tokio::spawn(async move {
+        let _ends = ends;
+        folding.keep_folding(token).await;
+    });
     let config = ServeConfig { max_head_bytes: MAX_HEAD, ..ServeConfig::default() };
-    http_kit::serve(listener, Arc::new(Api::new(iam)), config, shutdown.clone()).await;
+    http_kit::serve(listener, Arc::new(Api::new(Arc::clone(&iam))), config, shutdown.clone()).await;
     shutdown.cancel();
-    let (follow, beat, keep, publish, providers) =
-        tokio::join!(follow, beat, keep, publish, providers);
-    follow.and(beat).and(keep).and(publish).and(providers).map_err(|_| IamError::Crashed)
+    let (follow, beat, keep, publish, providers, fold) =
+        tokio::join!(follow, beat, keep, publish, providers, fold);
+    // Nobody is served any more.
+    iam.tell_folded().await;
+    follow.and(beat).and(keep).and(publish).and(providers).and(fold).map_err(|_| IamError::Crashed)
 }
 
 impl From<StoreError> for IamError {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use identity::PublicKey;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::audit::{Audit, BEGUN, Event, since_epoch};
+use crate::audit::{Audit, BEGUN, Budget, Event, Folded, Whose, since_epoch};
 use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::http::call::Call;
@@ -32,6 +33,7 @@ pub(crate) struct Iam {
     pub(crate) nobody: PublicKey,
     pub(crate) held: Semaphore,
     throttle: Mutex<Throttle>,
+    refusals: Mutex<Budget>,
     began: Instant,
 }
 
@@ -95,9 +97,10 @@ impl Iam {
         nobody: PublicKey,
     ) -> Iam {
         let throttle = Mutex::new(Throttle::new(config.login_limits.clone()));
+        let refusals = Mutex::new(Budget::new(config.refusals.clone()));
         let held = Semaphore::new(HELD_LOGINS);
         let began = Instant::now();
-        Iam { config, store, feed, audit, keys, clock, nobody, held, throttle, began }
+        Iam { config, store, feed, audit, keys, clock, nobody, held, throttle, refusals, began }
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
@@ -129,7 +132,8 @@ impl Iam {
             Err(refusal) => {
                 if refusal.status == http::StatusCode::FORBIDDEN {
                     let reason = refusal.description.clone();
-                    self.record(Event { result: "deny", reason, ..happened }).await?;
+                    let whose = Whose::User(caller.uid.clone());
+                    self.refuse(Event { result: "deny", reason, ..happened }, whose).await?;
                 }
                 return Err(refusal);
             }
@@ -160,6 +164,51 @@ impl Iam {
     pub(crate) async fn begin(&self, event: Event) -> Result<Begun<'_>, ApiError> {
         self.record(Event { result: BEGUN, ..event.clone() }).await?;
         Ok(Begun { iam: self, event })
+    }
+
+    /// Writes a refusal; what is beyond the budget of whoever caused it is only counted.
+    pub(crate) async fn refuse(&self, event: Event, whose: Whose) -> Result<(), ApiError> {
+        let room = !self.audit.is_low();
+        if self.refusals().allows(whose, room, self.now()) {
+            self.record(event).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells now and then what was only counted, until `shutdown`.
+    pub(crate) async fn keep_folding(&self, shutdown: CancellationToken) {
+        let every = self.config.refusals.told_every;
+        while shutdown.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            self.tell_folded().await;
+        }
+    }
+
+    /// Tells what was only counted so far.
+    pub(crate) async fn tell_folded(&self) {
+        // It is not forgotten while there is no room, and told later.
+        if self.audit.is_low() {
+            return;
+        }
+        let Folded { named, others } = self.refusals().fold(self.now());
+        let named = named.into_iter().map(|(whose, count)| (whose.to_string(), count));
+        let others = (others > 0).then_some(("others".to_owned(), others));
+        for (whose, count) in named.chain(others) {
+            let event = Event {
+                event: "refusals",
+                object: format!("{count} more of {whose}"),
+                result: "deny",
+                details: vec![("count", count.into())],
+                ..Event::default()
+            };
+            if self.record(event).await.is_err() {
+                tracing::error!(count, whose, "refusals that the audit log does not have");
+            }
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Budget> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes an event; without it nothing is answered as done.

@@ -121,6 +121,15 @@ const TABLE: Table<Config> = Table {
                 Ok(())
             },
         ),
+        value(
+            "audit_files",
+            "",
+            "Full audit files that are kept, the oldest is removed first; 0 keeps all. (64)",
+            |config, text| {
+                config.service.audit_files = parsed(text)?;
+                Ok(())
+            },
+        ),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),

@@ -4,11 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value, json};
 
 use super::chain::{Found, Head};
-use super::{FILE, moment, since_epoch};
+use super::reserve::{Reserve, is_full};
+use super::{FILE, Settings, moment, since_epoch};
 
 /// No line is longer: texts are cut.
 pub(super) const MAX_LINE: u64 = 64 * 1024;
@@ -20,6 +23,9 @@ pub(super) struct LogFile {
     file: File,
     bytes: u64,
     limit: u64,
+    /// Full files that are kept; 0 keeps all.
+    files: usize,
+    reserve: Reserve,
     head: Head,
     /// The last write failed: what is in the file has to be looked at before the next.
     broken: bool,
@@ -30,7 +36,13 @@ pub(super) struct LogFile {
 // === impl LogFile ===
 
 impl LogFile {
-    pub(super) fn open(folder: &Path, limit: u64) -> io::Result<LogFile> {
+    /// `low` says from then on that there is no reserve of room.
+    pub(super) fn open(
+        folder: &Path,
+        settings: &Settings,
+        low: Arc<AtomicBool>,
+    ) -> io::Result<LogFile> {
+        let reserve = Reserve::new(folder, settings.reserve_bytes, settings.pause, low);
         let lock = options().create(true).write(true).open(folder.join("audit.lock"))?;
         lock.try_lock().map_err(io::Error::from)?;
         let file = append(&folder.join(FILE))?;
@@ -38,17 +50,31 @@ impl LogFile {
             folder: folder.to_owned(),
             file,
             bytes: 0,
-            limit,
+            limit: settings.file_bytes,
+            files: settings.files,
+            reserve,
             head: Head::beginning(),
             broken: false,
             _lock: lock,
         };
-        log.resume()?;
+        match log.resume() {
+            Err(error) if is_full(&error) && log.reserve.release() => log.resume()?,
+            resumed => resumed?,
+        }
+        log.reserve.hold();
         Ok(log)
     }
 
-    /// Appends a line for each content and flushes.
-    pub(super) fn append(&mut self, contents: Vec<Map<String, Value>>) -> io::Result<()> {
+    /// Appends a line for each content and flushes; into the reserve, if it has to be.
+    pub(super) fn append(&mut self, contents: &[Map<String, Value>]) -> io::Result<()> {
+        self.reserve.hold();
+        match self.try_append(contents) {
+            Err(error) if is_full(&error) && self.reserve.release() => self.try_append(contents),
+            appended => appended,
+        }
+    }
+
+    fn try_append(&mut self, contents: &[Map<String, Value>]) -> io::Result<()> {
         if self.broken {
             self.resume()?;
             self.broken = false;
@@ -58,14 +84,14 @@ impl LogFile {
         written
     }
 
-    fn write(&mut self, contents: Vec<Map<String, Value>>) -> io::Result<()> {
+    fn write(&mut self, contents: &[Map<String, Value>]) -> io::Result<()> {
         if self.bytes >= self.limit {
             self.rotate()?;
         }
         let mut head = self.head.clone();
         let mut text = String::new();
         for content in contents {
-            let (next, line) = head.line(content);
+            let (next, line) = head.line(content.clone());
             head = next;
             text.push_str(&line);
         }
@@ -106,7 +132,21 @@ impl LogFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.set_aside()?;
-        self.go_on()
+        self.go_on()?;
+        self.forget_oldest();
+        Ok(())
+    }
+
+    /// Removes what is too much; what cannot be removed now is tried again with the next file.
+    fn forget_oldest(&self) {
+        let Ok(full) = rotated(&self.folder) else { return };
+        let too_many = if self.files == 0 { 0 } else { full.len().saturating_sub(self.files) };
+        for (number, path) in full.into_iter().take(too_many) {
+            match fs::remove_file(&path) {
+                Ok(()) => tracing::info!(number, "the oldest audit file is removed"),
+                Err(error) => tracing::warn!(%error, number, "an old audit file stays"),
+            }
+        }
     }
 
     fn set_aside(&mut self) -> io::Result<()> {

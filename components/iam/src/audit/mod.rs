@@ -5,12 +5,17 @@
 //! 2. The hash of a line covers the hash of the line before it, so that no line can be changed,
 //!    removed or put in between unnoticed; the first line of a file names the last hash of the
 //!    file before. What the chain cannot show is that its end was cut off: keep copies.
-//! 3. A file that has grown large is closed and numbered (`audit.jsonl.1`, `.2`, …).
+//! 3. A file that has grown large is closed and numbered (`audit.jsonl.1`, `.2`, …); the oldest
+//!    ones are removed.
+//! 4. Refusals, which everybody may cause, have a [`Budget`]; and there is a [`reserve`] of room
+//!    for the rest.
 //!
 //! It is not: a place for secrets. Events name users, resources and addresses, nothing else.
 
+mod budget;
 mod chain;
 mod file;
+mod reserve;
 mod verify;
 
 use std::path::Path;
@@ -22,6 +27,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::budget::RefusalLimits;
+pub(crate) use self::budget::{Budget, Folded, Whose};
 use self::file::LogFile;
 pub use self::verify::{Broken, Verified, verify};
 
@@ -38,6 +45,30 @@ const INBOX: usize = 1024;
 const BATCH: usize = 256;
 /// What a text of an event may have at most; the rest is cut off.
 const MAX_TEXT: usize = 1024;
+
+/// How the files are kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A file that grows beyond this is closed and the next one begun.
+    pub file_bytes: u64,
+    /// Full files that are kept, the oldest goes first; 0 keeps all.
+    pub files: usize,
+    /// Room on the disk that is kept for when there is no other left; 0 keeps none.
+    pub reserve_bytes: u64,
+    /// Between two tries to take that room again.
+    pub pause: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            file_bytes: 64 * 1024 * 1024,
+            files: 64,
+            reserve_bytes: 4 * 1024 * 1024,
+            pause: Duration::from_secs(10),
+        }
+    }
+}
 
 /// The event could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +103,7 @@ pub struct Audit {
     inbox: Option<mpsc::Sender<Line>>,
     writer: Option<JoinHandle<()>>,
     failing: Arc<AtomicBool>,
+    low: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -85,19 +117,25 @@ struct Line {
 impl Audit {
     /// Goes on where the file in `folder` ends. What a crash left of a last line is cut off:
     /// nobody was told that it happened.
-    pub fn open(folder: &Path, file_bytes: u64) -> std::io::Result<Audit> {
-        let file = LogFile::open(folder, file_bytes)?;
+    pub fn open(folder: &Path, settings: &Settings) -> std::io::Result<Audit> {
+        let low = Arc::new(AtomicBool::new(false));
+        let file = LogFile::open(folder, settings, Arc::clone(&low))?;
         let (inbox, lines) = mpsc::channel(INBOX);
         let thread = std::thread::Builder::new().name("audit".to_owned());
         let failing = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&failing);
         let writer = thread.spawn(move || run(file, lines, &flag))?;
-        Ok(Audit { inbox: Some(inbox), writer: Some(writer), failing })
+        Ok(Audit { inbox: Some(inbox), writer: Some(writer), failing, low })
     }
 
     /// Whether the last event could not be written.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Acquire)
+    }
+
+    /// Whether the reserve of room is in use: what need not be written is not.
+    pub fn is_low(&self) -> bool {
+        self.low.load(Ordering::Acquire)
     }
 
     /// Writes an event that happened at `since_epoch`; when this returns, it is on disk.
@@ -135,7 +173,7 @@ fn run(mut file: LogFile, mut lines: mpsc::Receiver<Line>, failing: &AtomicBool)
         }
         let (contents, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|line| (line.content, line.written)).unzip();
-        let written = file.append(contents);
+        let written = file.append(&contents);
         failing.store(written.is_err(), Ordering::Release);
         if let Err(error) = &written {
             tracing::error!(%error, "the audit log cannot be written");

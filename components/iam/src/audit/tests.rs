@@ -6,9 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Audit, Broken, Event, FILE, Verified, moment, verify};
+use super::{Audit, Broken, Event, FILE, Settings, Verified, moment, verify};
 
 const LARGE: u64 = 1 << 20;
+
+fn settings(file_bytes: u64) -> Settings {
+    Settings { file_bytes, reserve_bytes: 64 * 1024, ..Settings::default() }
+}
 
 fn event(n: usize) -> Event {
     Event {
@@ -22,7 +26,7 @@ fn event(n: usize) -> Event {
 }
 
 async fn write(folder: &Path, limit: u64, events: std::ops::Range<usize>) {
-    let audit = Audit::open(folder, limit).unwrap();
+    let audit = Audit::open(folder, &settings(limit)).unwrap();
     for n in events {
         audit.record(event(n), Duration::from_secs(n as u64)).await.unwrap();
     }
@@ -155,16 +159,16 @@ async fn a_damaged_file_is_set_aside_and_said() {
 #[tokio::test]
 async fn one_chain_has_one_writer() {
     let folder = tempfile::tempdir().unwrap();
-    let audit = Audit::open(folder.path(), LARGE).unwrap();
-    assert!(Audit::open(folder.path(), LARGE).is_err());
+    let audit = Audit::open(folder.path(), &settings(LARGE)).unwrap();
+    assert!(Audit::open(folder.path(), &settings(LARGE)).is_err());
     drop(audit);
-    assert!(Audit::open(folder.path(), LARGE).is_ok());
+    assert!(Audit::open(folder.path(), &settings(LARGE)).is_ok());
 }
 
 #[tokio::test]
 async fn long_texts_are_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let audit = Audit::open(folder.path(), LARGE).unwrap();
+    let audit = Audit::open(folder.path(), &settings(LARGE)).unwrap();
     let long = Event { event: "refused", object: "ä".repeat(100_000), ..Event::default() };
     audit.record(long, Duration::ZERO).await.unwrap();
     drop(audit);
@@ -186,7 +190,7 @@ fn moments() {
 #[tokio::test]
 async fn writers_at_once_share_flushes_and_all_are_written() {
     let folder = tempfile::tempdir().unwrap();
-    let audit = std::sync::Arc::new(Audit::open(folder.path(), LARGE).unwrap());
+    let audit = std::sync::Arc::new(Audit::open(folder.path(), &settings(LARGE)).unwrap());
     let tasks: Vec<_> = (0..200)
         .map(|n| {
             let audit = std::sync::Arc::clone(&audit);
@@ -205,7 +209,7 @@ async fn a_full_disk_is_said_and_got_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-    let audit = Audit::open(folder.path(), LARGE).unwrap();
+    let audit = Audit::open(folder.path(), &settings(LARGE)).unwrap();
     assert!(audit.record(event(0), Duration::ZERO).await.is_err());
     assert!(audit.is_failing());
     fs::remove_file(&path).unwrap();
@@ -213,4 +217,65 @@ async fn a_full_disk_is_said_and_got_over() {
     assert!(!audit.is_failing());
     drop(audit);
     assert_eq!(check(folder.path()).unwrap().lines, 1);
+}
+
+#[tokio::test]
+async fn the_oldest_files_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Audit::open(folder.path(), &Settings { files: 3, ..settings(1500) }).unwrap();
+    for n in 0..100 {
+        audit.record(event(n), Duration::ZERO).await.unwrap();
+    }
+    drop(audit);
+    let full = super::file::rotated(folder.path()).unwrap();
+    assert_eq!(full.len(), 3);
+    assert!(full[0].0 > 3, "{full:?}");
+    let verified = check(folder.path()).unwrap();
+    assert!(!verified.complete && verified.last > verified.lines);
+}
+
+/// Fills what is left of a disk; the file that does it.
+fn fill(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("filler");
+    let mut file = fs::File::create(&path).unwrap();
+    while file.write_all(&[1; 512]).is_ok() {}
+    path
+}
+
+/// On a small disk of its own, in a namespace of its own.
+#[tokio::test]
+async fn when_the_disk_is_full_there_is_a_reserve() {
+    const NAME: &str = "audit::tests::when_the_disk_is_full_there_is_a_reserve";
+    let Some(disk) = std::env::var_os("AUDIT_TEST_DISK") else {
+        let folder = tempfile::tempdir().unwrap();
+        let mut unshare = std::process::Command::new("unshare");
+        let script = "mount -t tmpfs -o size=1m none \"$0\" && AUDIT_TEST_DISK=\"$0\" exec \"$@\"";
+        unshare.args(["--mount", "sh", "-c", script]).arg(folder.path());
+        unshare.arg(std::env::current_exe().unwrap()).args(["--exact", NAME, "--nocapture"]);
+        if std::process::Command::new("unshare")
+            .args(["--mount", "true"])
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            assert!(unshare.status().unwrap().success());
+        } else {
+            println!("skipped: mounting needs root and unshare");
+        }
+        return;
+    };
+    let folder = Path::new(&disk);
+    let audit =
+        Audit::open(folder, &Settings { pause: Duration::ZERO, ..settings(LARGE) }).unwrap();
+    audit.record(event(0), Duration::ZERO).await.unwrap();
+    assert!(!audit.is_low());
+    let filler = fill(folder);
+    for n in 1..200 {
+        audit.record(event(n), Duration::ZERO).await.unwrap();
+    }
+    assert!(audit.is_low());
+    fs::remove_file(filler).unwrap();
+    audit.record(event(200), Duration::ZERO).await.unwrap();
+    assert!(!audit.is_low(), "there is room for a reserve again");
+    drop(audit);
+    assert_eq!(check(folder).unwrap().lines, 201);
 }

@@ -37,7 +37,7 @@ impl World {
         let store = self.store().await;
         let data_dir = self.folder.path().join(name);
         secrets::create_folder(&data_dir).unwrap();
-        let audit = Audit::open(&data_dir, 1 << 20).unwrap();
+        let audit = Audit::open(&data_dir, &audit_settings()).unwrap();
         let bootstrap = Bootstrap {
             store: &store,
             audit: &audit,
@@ -51,6 +51,10 @@ impl World {
         let places = bootstrap.run().await.unwrap();
         (store, places)
     }
+}
+
+fn audit_settings() -> crate::audit::Settings {
+    crate::audit::Settings { reserve_bytes: 0, ..crate::audit::Settings::default() }
 }
 
 fn may(state: &State, uid: &str, rid: &str, action: Action) -> bool {
@@ -207,7 +211,7 @@ async fn what_a_later_version_needs_is_granted_and_what_was_taken_is_not() {
         ],
     };
     let data_dir = world.folder.path().join("one");
-    let audit = Audit::open(&data_dir, 1 << 20).unwrap();
+    let audit = Audit::open(&data_dir, &audit_settings()).unwrap();
     let bootstrap = Bootstrap {
         store: &store,
         audit: &audit,
@@ -250,7 +254,7 @@ async fn what_cannot_be_told_is_not_made() {
     secrets::create_folder(&data_dir).unwrap();
     let log = data_dir.join(crate::audit::FILE);
     std::os::unix::fs::symlink("/dev/full", &log).unwrap();
-    let audit = Audit::open(&data_dir, 1 << 20).unwrap();
+    let audit = Audit::open(&data_dir, &audit_settings()).unwrap();
     let bootstrap = Bootstrap {
         store: &store,
         audit: &audit,

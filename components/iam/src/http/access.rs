@@ -6,7 +6,7 @@ use identity::Action;
 use super::call::Call;
 use super::route::{Access, Route};
 use crate::ApiError;
-use crate::audit::Event;
+use crate::audit::{Event, Whose};
 use crate::service::{Caller, Iam, event};
 
 /// Lets a request pass, or says why not.
@@ -47,7 +47,7 @@ pub(crate) async fn judge(iam: &Iam, call: &Call, route: &Route) -> Result<Calle
     let object = format!("{} {}", call.method, route.name());
     let refused = Event { object, result: "deny", ..event(call, "refused", &caller.uid) };
     let reason = "no permission".to_owned();
-    iam.record(Event { reason, ..refused }).await?;
+    iam.refuse(Event { reason, ..refused }, Whose::User(caller.uid)).await?;
     Err(ApiError::forbidden("You have no permission for this."))
 }
 

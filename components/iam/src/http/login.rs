@@ -9,11 +9,11 @@ use super::schema::{Fields, LOGIN};
 use super::users::unhashed;
 use super::{Answer, cookies, render, sso};
 use crate::ApiError;
-use crate::audit::Event;
+use crate::audit::{Event, Whose};
 use crate::model::{Command, PasswordHash, User};
 use crate::password::Stored;
 use crate::service::{Caller, Iam, event};
-use crate::throttle::{Attempt, Turn};
+use crate::throttle::{Attempt, Turn, network};
 
 /// What a login came with.
 struct Login {
@@ -237,7 +237,8 @@ pub(super) async fn denied(
     reason: &str,
 ) -> Result<(), ApiError> {
     let reason = reason.to_owned();
-    iam.record(Event { result: "deny", reason, ..event(call, name, &shown(uid)) }).await
+    let whose = Whose::Source(network(call.client));
+    iam.refuse(Event { result: "deny", reason, ..event(call, name, &shown(uid)) }, whose).await
 }
 
 /// What somebody typed as a name may be a password: what cannot be a name is not written down.

@@ -43,6 +43,7 @@ impl Counters {
             ("iam_acls", state.acls().count()),
             ("iam_policy_followers", iam.feed.followers()),
             ("iam_throttled_entries", iam.throttle().entries()),
+            ("iam_audit_low", usize::from(iam.audit.is_low())),
             ("iam_audit_failing", usize::from(iam.audit.is_failing())),
         ];
         for (name, value) in gauges {

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::harness::{Iam, started};
+use crate::harness::{Iam, started, started_with};
 
 /// Every endpoint that needs a token.
 const CLOSED: [(&str, &str); 31] = [
@@ -55,7 +55,7 @@ async fn status(iam: &Iam, (method, path): (&str, &str), token: Option<&str>) ->
 
 #[tokio::test]
 async fn nobody_gets_in_without_a_token_or_a_permission() {
-    let iam = started().await;
+    let iam = started_with(|config| config.refusals.burst_of_source = 1000).await;
     let anna = iam.user("anna").await;
     let mut forged = anna.clone();
     forged.replace_range(forged.len() - 4.., "AAAA");

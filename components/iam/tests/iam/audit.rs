@@ -1,5 +1,7 @@
 //! The audit log of a running service.
 
+use std::time::Duration;
+
 use http::Method;
 use iam::audit::verify;
 use serde_json::{Value, json};
@@ -119,6 +121,43 @@ async fn a_change_is_told_before_it_is_made() {
     iam.get("/auth/oidc/providers/p").await.refused(400, "ERR_UNKNOWN_PROVIDER_ID");
     assert_eq!(keys().await, before);
     iam.stopped().await;
+}
+
+#[tokio::test]
+async fn what_everybody_may_cause_does_not_fill_the_log() {
+    let iam = started_with(|config| {
+        config.refusals.told_every = Duration::from_secs(3600);
+        config.login_limits.patience = Duration::ZERO;
+    })
+    .await;
+    let token = iam.user("anna").await;
+    for n in 0..50 {
+        let callback = iam.ask(Method::GET, "/auth/oidc/callback?code=x&state=y").send().await;
+        assert_eq!(callback.status, 401);
+        let start = iam.ask(Method::GET, "/auth/login?oidc-provider=x").send().await;
+        assert_eq!(start.status, 400);
+        let service = json!({ "uid": format!("u{n}"), "token": "a.b.c" });
+        assert_eq!(iam.try_login(service).await.status, 401);
+        let guess = iam.try_login(json!({ "uid": "nobody", "password": "guess" })).await;
+        assert!(guess.status == 401 || guess.status == 429);
+        assert_eq!(iam.ask(Method::GET, "/users").token(&token).send().await.status, 403);
+    }
+    let denied = |lines: Vec<Value>, uid: &str| {
+        let of_user = |line: &Value| (line["event"] == "refused") == (uid == "anna");
+        lines.into_iter().filter(|line| line["result"] == "deny" && of_user(line)).count()
+    };
+    assert_eq!([denied(iam.audit(), ""), denied(iam.audit(), "anna")], [30, 30]);
+    // What is granted always has its line.
+    iam.login("anna", "password").await;
+    assert_eq!(iam.audit().last().unwrap()["result"], "allow");
+    let folder = iam.stopped().await;
+    let path = folder.path().join("iam/audit.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let folded = lines.filter(|line| line["event"] == "refusals");
+    let folded: Vec<_> = folded.map(|line| line["object"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(folded, ["170 more of 127.0.0.1", "20 more of anna"]);
+    assert!(verify(&path).is_ok());
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ async fn run(
 ) -> (Running, CancellationToken) {
     let mut config = Config::new(folder.join("iam"));
     config.port = 0;
+    config.audit_reserve_bytes = 64 * 1024;
     config.cluster_id = "the-cluster".to_owned();
     change(&mut config);
     let stop = CancellationToken::new();
