@@ -18,6 +18,9 @@ pub(crate) fn run_bench(arguments: &[String]) -> Result<()> {
             run(cargo().args(["build", "--release", "--package", "dais"]))?;
             run(cargo().args(["run", "--release", "--package", "gateway-bench", "--"]).args(rest))
         }
-        _ => bail!("there are three benchmarks: kernel, services and gateway"),
+        Some((what, rest)) if what == "network" => {
+            run(cargo().args(["run", "--release", "--package", "network-bench", "--"]).args(rest))
+        }
+        _ => bail!("there are four benchmarks: kernel, services, gateway and network"),
     }
 }
