@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
-pub use tls::{Authorities, AuthoritiesError, config as tls_config};
+pub use tls::{Authorities, AuthoritiesError};
 
 /// Limits of one client.
 #[derive(Clone, Debug)]

@@ -26,13 +26,10 @@ pub(super) fn upstreams() -> Upstreams {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    let tls = Arc::new(tls);
     Upstreams {
-        tls: Arc::clone(&tls),
-        gateway_tls: tls,
+        tls: Arc::new(tls),
         host_ip: Some("10.0.0.1".parse().unwrap()),
-        master_gateway: (Scheme::Https, 8443),
-        agent_scheme: Scheme::Http,
+        master_gateway: (Scheme::Http, 80),
         agent_port: 61001,
     }
 }

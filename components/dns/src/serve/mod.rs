@@ -4,8 +4,6 @@
 //! [`forward`](crate::forward).
 
 pub(crate) mod answer;
-#[allow(clippy::panic, reason = "a finding is told by a panic")]
-pub(crate) mod fuzz;
 mod limits;
 pub(crate) mod query;
 mod tcp;

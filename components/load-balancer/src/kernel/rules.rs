@@ -24,15 +24,24 @@ pub struct Vip {
     pub port: u16,
 }
 
-/// Where the services go from now on; none: it is no more.
-pub type Wanted = BTreeMap<Vip, Option<Vec<SocketAddrV4>>>;
+/// Where a service leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// New connections go there.
+    pub open: Vec<SocketAddrV4>,
+    /// Established ones live on there.
+    pub closed: Vec<SocketAddrV4>,
+}
+
+/// Where the services lead from now on; none: it is no more.
+pub type Wanted = BTreeMap<Vip, Option<Targets>>;
 
 /// What the kernel has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Every address of these belongs to names.
     range: (Ipv4Addr, Ipv4Addr),
-    services: BTreeMap<Vip, Vec<SocketAddrV4>>,
+    services: BTreeMap<Vip, Targets>,
     /// Virtual addresses, each with its number of services.
     addresses: BTreeMap<Ipv4Addr, usize>,
     /// Addresses of backends, each with how many there are.
@@ -76,7 +85,7 @@ impl Rules {
         }
     }
 
-    pub fn services(&self) -> &BTreeMap<Vip, Vec<SocketAddrV4>> {
+    pub fn services(&self) -> &BTreeMap<Vip, Targets> {
         &self.services
     }
 
@@ -96,36 +105,37 @@ impl Rules {
         let mut counts: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
         let mut held: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
         let mut sizes = BTreeSet::new();
-        for (vip, targets) in wanted {
-            let old = self.services.get(&vip);
-            let (was, is) = (old.is_some(), targets.is_some());
-            let old = old.cloned().unwrap_or_default();
-            let new = arranged(&old, targets.unwrap_or_default());
-            counts.entry(vip.address).or_insert_with(|| self.count(vip.address));
-            if old.len() != new.len() {
-                services.exchange(
-                    (!old.is_empty()).then(|| service(vip)),
-                    (!new.is_empty()).then(|| format!("{} : goto n{}", service(vip), new.len())),
-                );
-                sizes.insert(new.len());
-            }
-            for number in 0..old.len().max(new.len()) {
-                let (before, after) = (old.get(number), new.get(number));
-                if before != after {
-                    slots.exchange(
-                        before.map(|_| slot(vip, number)),
-                        after.map(|to| {
-                            format!("{} : {} . {}", slot(vip, number), to.ip(), to.port())
-                        }),
-                    );
-                }
-            }
-            let gone = old.iter().filter(|one| vip.protocol == Protocol::Udp && !new.contains(one));
-            plan.forget.extend(gone.map(|one| (vip, *one)));
-            for target in old.iter().chain(&new) {
+        for (vip, wanted) in wanted {
+            let old = self.services.get(&vip).cloned();
+            let new = wanted.map(|all| Targets { open: arranged(old.as_ref(), all.open), ..all });
+            let all = old.iter().chain(&new).flat_map(|targets| &targets.open);
+            for target in all {
                 held.entry(*target.ip()).or_insert_with(|| self.holders(*target.ip()));
             }
-            self.enter(vip, (was, is), &old, new);
+            counts.entry(vip.address).or_insert_with(|| self.count(vip.address));
+            let open = |targets: &Option<Targets>| targets.clone().unwrap_or_default().open;
+            let (before, after) = (open(&old), open(&new));
+            if before.len() != after.len() {
+                services.exchange(
+                    (!before.is_empty()).then(|| service(vip)),
+                    (!after.is_empty()).then(|| led(vip, after.len())),
+                );
+                sizes.insert(after.len());
+            }
+            for number in 0..before.len().max(after.len()) {
+                let (before, after) = (before.get(number), after.get(number));
+                if before != after {
+                    let gone = before.map(|_| slot(vip, number));
+                    slots.exchange(gone, after.map(|to| filled(vip, number, to)));
+                }
+            }
+            if vip.protocol == Protocol::Udp {
+                let gone = old.iter().flat_map(Targets::all);
+                let gone =
+                    gone.filter(|one| !new.iter().flat_map(Targets::all).any(|is| is == *one));
+                plan.forget.extend(gone.map(|one| (vip, *one)));
+            }
+            self.enter(vip, old, new);
         }
         sizes.remove(&0);
         for size in sizes {
@@ -224,7 +234,8 @@ table ip {TABLE} {{
 }}
 "
         );
-        self.sizes = self.services.values().map(Vec::len).filter(|size| *size > 0).collect();
+        self.sizes = self.services.values().map(|targets| targets.open.len()).collect();
+        self.sizes.remove(&0);
         self.sizes.iter().for_each(|size| chain(&mut script, *size));
         let only = |new: Vec<String>| Elements { gone: Vec::new(), new };
         only(self.links.iter().map(|name| link(name)).collect()).write("same_link", &mut script);
@@ -232,12 +243,10 @@ table ip {TABLE} {{
         let selves = self.backends.keys().map(|address| format!("{address} . {address}"));
         only(selves.collect()).write("self", &mut script);
         let (mut services, mut slots) = (Elements::default(), Elements::default());
-        for (vip, targets) in self.services.iter().filter(|(_, targets)| !targets.is_empty()) {
-            services.new.push(format!("{} : goto n{}", service(*vip), targets.len()));
-            let all = targets.iter().enumerate();
-            slots.new.extend(all.map(|(number, to)| {
-                format!("{} : {} . {}", slot(*vip, number), to.ip(), to.port())
-            }));
+        for (vip, targets) in self.services.iter().filter(|(_, targets)| !targets.open.is_empty()) {
+            services.new.push(led(*vip, targets.open.len()));
+            let all = targets.open.iter().enumerate();
+            slots.new.extend(all.map(|(number, to)| filled(*vip, number, to)));
         }
         services.write("services", &mut script);
         slots.write("backends", &mut script);
@@ -252,25 +261,19 @@ table ip {TABLE} {{
         self.backends.get(&address).copied().unwrap_or_default()
     }
 
-    fn enter(
-        &mut self,
-        vip: Vip,
-        (was, is): (bool, bool),
-        old: &[SocketAddrV4],
-        new: Vec<SocketAddrV4>,
-    ) {
-        new.iter().for_each(|one| add(&mut self.backends, *one.ip(), 1));
-        old.iter().for_each(|one| add(&mut self.backends, *one.ip(), -1));
-        match (was, is) {
+    fn enter(&mut self, vip: Vip, old: Option<Targets>, new: Option<Targets>) {
+        let open = |targets: &Option<Targets>| targets.clone().unwrap_or_default().open;
+        open(&new).iter().for_each(|one| add(&mut self.backends, *one.ip(), 1));
+        open(&old).iter().for_each(|one| add(&mut self.backends, *one.ip(), -1));
+        match (old.is_some(), new.is_some()) {
             (false, true) => add(&mut self.addresses, vip.address, 1),
             (true, false) => add(&mut self.addresses, vip.address, -1),
             _ => {}
         }
-        if is {
-            self.services.insert(vip, new);
-        } else {
-            self.services.remove(&vip);
-        }
+        match new {
+            Some(new) => self.services.insert(vip, new),
+            None => self.services.remove(&vip),
+        };
     }
 }
 
@@ -284,7 +287,8 @@ fn add(counts: &mut BTreeMap<Ipv4Addr, usize>, address: Ipv4Addr, by: isize) {
 
 /// The wanted targets, those that were there where they were as far as possible: the fewer
 /// elements change, the better.
-fn arranged(old: &[SocketAddrV4], wanted: Vec<SocketAddrV4>) -> Vec<SocketAddrV4> {
+fn arranged(old: Option<&Targets>, wanted: Vec<SocketAddrV4>) -> Vec<SocketAddrV4> {
+    let old = old.map_or(&[][..], |targets| &targets.open);
     let wanted: BTreeSet<SocketAddrV4> = wanted.into_iter().collect();
     let known: BTreeSet<SocketAddrV4> = old.iter().copied().collect();
     let mut coming = wanted.difference(&known).copied();
@@ -308,6 +312,14 @@ fn slot(vip: Vip, number: usize) -> String {
     format!("{} . {number}", service(vip))
 }
 
+fn led(vip: Vip, size: usize) -> String {
+    format!("{} : goto n{size}", service(vip))
+}
+
+fn filled(vip: Vip, number: usize, to: &SocketAddrV4) -> String {
+    format!("{} : {} . {}", slot(vip, number), to.ip(), to.port())
+}
+
 fn link(name: &str) -> String {
     format!("\"{name}\" . \"{name}\"")
 }
@@ -325,6 +337,15 @@ fn chain(script: &mut String, size: usize) {
     script.push_str(&rule(size));
     if size > 1 {
         script.push_str(&rule(1));
+    }
+}
+
+// === impl Targets ===
+
+impl Targets {
+    /// Those that anything may go to.
+    pub fn all(&self) -> impl Iterator<Item = &SocketAddrV4> {
+        self.open.iter().chain(&self.closed)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Cluster {
 }
 
 /// A node, for the list of them.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     pub private_ip: IpAddr,
     pub hostname: String,
@@ -88,10 +88,11 @@ impl Cluster {
                     let tasks = self.picture.tasks().cloned().collect();
                     self.offer_all(tasks, pool, changes);
                 }
-                Changed::Task { old, new } => match new.or(old) {
-                    Some(task) => self.offer(&task, pool, changes),
-                    None => {}
-                },
+                Changed::Task { old, new } => {
+                    if let Some(task) = new.or(old) {
+                        self.offer(&task, pool, changes);
+                    }
+                }
                 Changed::Framework { old, new } => {
                     let name = |one: &Option<Arc<cluster_events::picture::Framework>>| {
                         one.as_ref().map(|one| one.name.clone())

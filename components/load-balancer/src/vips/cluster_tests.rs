@@ -108,7 +108,7 @@ fn tasks_come_close_and_go() {
     assert_eq!(changes.services, [named("web.marathon")].into());
     let first = ("10.0.1.1:31000".to_owned(), true);
     let second = |open| ("10.0.1.2:31000".to_owned(), open);
-    assert_eq!(test.of("web.marathon"), [first.clone()]);
+    assert_eq!(test.of("web.marathon"), std::slice::from_ref(&first));
     test.tell(Input::TaskAdded(task(2, "/web:80")));
     assert_eq!(test.of("web.marathon"), [first.clone(), second(true)]);
     test.tell(update(2, Phase::Running, Some(false)));

@@ -184,7 +184,7 @@ mod tests {
             0 => Host::Address(Ipv4Addr::new(1, 2, 3, number)),
             _ => Host::Name(format!("web{}.marathon", number % 3).into()),
         };
-        let protocol = if number % 2 == 0 { Protocol::Tcp } else { Protocol::Udp };
+        let protocol = if number.is_multiple_of(2) { Protocol::Tcp } else { Protocol::Udp };
         Service { host, protocol, port: 80 + u16::from(number) }
     }
 

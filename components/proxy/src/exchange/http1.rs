@@ -51,8 +51,6 @@ pub(crate) struct Exchange {
     length: Length,
     keep_alive: bool,
     started: Instant,
-    /// How long it took until the answer's head was there.
-    elapsed: Duration,
     upgrades: bool,
     /// The client waits with its body, and the upstream has not said yet that it wants it.
     waits: bool,
@@ -174,7 +172,6 @@ impl Exchange {
             length: Length::None,
             keep_alive: false,
             started: Instant::now(),
-            elapsed: Duration::ZERO,
             upgrades: outgoing.upgrades(length),
             waits: outgoing.expects && length != Length::None,
         }
@@ -247,25 +244,17 @@ impl Exchange {
         cx: &mut Context<'_>,
         source: &mut S,
     ) -> Result<(), Failure> {
-        if self.upload.is_over() { poll_gone(cx, source) } else { self.poll_send(cx, source) }
-    }
-
-    fn poll_send<S: Source>(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut S,
-    ) -> Result<(), Failure> {
-        let Some(io) = self.io.as_mut().filter(|_| !self.upload.is_over()) else { return Ok(()) };
+        if self.upload.is_over() {
+            return match source.poll_gone(cx) {
+                Poll::Ready(()) => Err(Failure::Gone),
+                Poll::Pending => Ok(()),
+            };
+        }
+        let Some(io) = &mut self.io else { return Ok(()) };
         match self.upload.poll(cx, io, source) {
             Poll::Ready(done) => Ok(done?),
             Poll::Pending => Ok(()),
         }
-    }
-
-    /// Nothing moves now. Only then it is looked whether the client is still there, which costs as
-    /// much as reading.
-    fn poll_wait<S: Source>(&self, cx: &mut Context<'_>, source: &mut S) -> Result<(), Failure> {
-        if self.upload.is_over() { poll_gone(cx, source) } else { Ok(()) }
     }
 
     fn poll_head<S: Source>(
@@ -281,7 +270,9 @@ impl Exchange {
             return Poll::Ready(Err(Trouble::Failure(self.late(watch))));
         }
         let was_over = self.upload.is_over();
-        self.poll_send(cx, source).map_err(Trouble::Failure)?;
+        if let Err(failure) = self.poll_upload(cx, source) {
+            return Poll::Ready(Err(Trouble::Failure(failure)));
+        }
         if self.upload.take_moved() || was_over != self.upload.is_over() {
             self.set_deadline(watch);
         }
@@ -294,11 +285,7 @@ impl Exchange {
             let Some(io) = &mut self.io else {
                 return Poll::Ready(Err(Trouble::Silent));
             };
-            let Poll::Ready(read) = self.buffer.poll_read(cx, io, &self.context.buffers) else {
-                self.poll_wait(cx, source).map_err(Trouble::Failure)?;
-                return Poll::Pending;
-            };
-            match read {
+            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
                 Ok(count) if count > 0 => {}
                 _ if self.buffer.is_empty() && self.interim == 0 => {
                     return Poll::Ready(Err(Trouble::Silent));
@@ -335,7 +322,6 @@ impl Exchange {
             }
         }
         self.answer = Some(answer);
-        self.elapsed = self.started.elapsed();
         Ok(true)
     }
 
@@ -392,7 +378,7 @@ impl Exchange {
     pub(super) fn accept(&mut self, watch: &Watch) -> AnswerBody {
         self.set_idle(watch);
         let Some(answer) = self.drop_head() else { return AnswerBody::None };
-        self.pool.metrics.answered(answer.status.as_u16(), self.elapsed);
+        self.pool.metrics.answered(answer.status.as_u16(), self.started.elapsed());
         self.keep_alive = answer.keep_alive;
         self.length = answer.content_length.map_or(answer.body.length(), Length::Exact);
         self.body = match answer.body {
@@ -404,14 +390,9 @@ impl Exchange {
         answer.body
     }
 
-    /// How long it took until the answer's head was there.
+    /// How long the answer is on its way, or was until now.
     pub(super) fn elapsed(&self) -> Duration {
-        self.elapsed
-    }
-
-    /// Whether nothing more of the request is sent.
-    pub(super) fn is_uploaded(&self) -> bool {
-        self.upload.is_over()
+        self.started.elapsed()
     }
 
     /// Whether nothing comes after what is in [`Exchange::data`], as far as is known without
@@ -433,7 +414,7 @@ impl Exchange {
         }
         let was_over = self.upload.is_over();
         if !self.body.is_read() {
-            self.poll_send(cx, source)?;
+            self.poll_upload(cx, source)?;
         }
         if self.upload.take_moved() || was_over != self.upload.is_over() {
             self.set_idle(watch);
@@ -448,11 +429,7 @@ impl Exchange {
             let Some(io) = &mut self.io else {
                 return Poll::Ready(Err(self.bad("its connection is gone")));
             };
-            let Poll::Ready(read) = self.buffer.poll_read(cx, io, &self.context.buffers) else {
-                self.poll_wait(cx, source)?;
-                return Poll::Pending;
-            };
-            match read {
+            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
                 Ok(0) if self.body.end_of_stream() => {}
                 Ok(0) => return Poll::Ready(Err(self.bad("it broke off within its answer"))),
                 Ok(_) => watch.set(self.idle()),
@@ -509,13 +486,6 @@ impl Drop for Exchange {
         if let Some(io) = self.io.take().filter(|_| complete && self.keep_alive) {
             self.pool.give(&self.upstream, io, self.context.deadlines.now());
         }
-    }
-}
-
-fn poll_gone<S: Source>(cx: &mut Context<'_>, source: &mut S) -> Result<(), Failure> {
-    match source.poll_gone(cx) {
-        Poll::Ready(()) => Err(Failure::Gone),
-        Poll::Pending => Ok(()),
     }
 }
 
