@@ -49,7 +49,8 @@ pub struct Config {
     pub service_token: Option<Secret>,
     /// A certificate (PEM, with its chain) and its key, instead of those that IAM issues.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Authorities trusted for servers with `https`, beside the public ones.
+    /// Authorities trusted for servers with `https`, beside the public ones. With them the
+    /// gateways of other masters have to show a certificate for their address too.
     pub ca_file: Option<PathBuf>,
     /// Proxies in front of the gateway whose X-Forwarded-* is believed.
     pub trusted_proxies: Vec<proxy::Network>,
@@ -60,8 +61,12 @@ pub struct Config {
     /// Where `/login` redirects to, and the client's id there (`OAUTH_AUTH_REDIRECTOR`,
     /// `OAUTH_CLIENT_ID`). Without them there is a login page.
     pub redirector: Option<(String, String)>,
-    /// What leads to other hosts' gateways begins so (`DEFAULT_SCHEME`).
+    /// What leads to agents and to the gateways on other hosts begins so (`DEFAULT_SCHEME`).
+    /// Other masters' gateways are asked with TLS all the same where this one has it: they are
+    /// alike, and send to TLS what comes without.
     pub default_scheme: proxy::Scheme,
+    /// The port of the gateways on other masters; without it 443 with TLS, else 80.
+    pub master_port: Option<u16>,
     /// This host's address as Mesos and Marathon know it (`HOST_IP`).
     pub host_ip: Option<IpAddr>,
     /// The port of the gateways on agents.
@@ -121,6 +126,16 @@ pub struct Secret(String);
 // === impl Config ===
 
 impl Config {
+    /// How the gateways on other masters are asked.
+    pub(crate) fn master_gateway(&self) -> (proxy::Scheme, u16) {
+        let scheme = match self.tls {
+            Some(_) => proxy::Scheme::Https,
+            None => self.default_scheme,
+        };
+        let usual = if scheme == proxy::Scheme::Https { 443 } else { 80 };
+        (scheme, self.master_port.unwrap_or(usual))
+    }
+
     /// As it runs on one machine: everything on loopback, TLS on 8443.
     pub fn new(role: Role, data_dir: PathBuf) -> Config {
         Config {
@@ -143,6 +158,7 @@ impl Config {
             exhibitor_credentials: None,
             redirector: None,
             default_scheme: proxy::Scheme::Http,
+            master_port: None,
             host_ip: None,
             agent_port: 61001,
             knowledge_max_age: Duration::from_secs(259_200),

@@ -13,9 +13,10 @@ use proxy::{AccessLog, Policy, Server, ServerConfig, ServerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::Origin;
 use crate::certificate::{self, CertificateError, Issued};
 use crate::cluster::Cluster;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, Upstreams};
 use crate::gateway::{Gateway, Parts};
 use crate::knowledge::{self, Knowledge};
 use crate::upstream_tls;
@@ -101,15 +102,12 @@ async fn begin(
         Some(path) => Some(read(path).await?),
         None => None,
     };
-    let unusable = |what: &str, error: &dyn std::fmt::Display| {
-        Error::Config(format!("{what} is not usable: {error}"))
-    };
     let authorities = match &ca {
-        Some(pem) => Authorities::from_pem(pem).map_err(|error| unusable("ca_file", &error))?,
+        Some(pem) => Authorities::from_pem(pem)
+            .map_err(|error| Error::Config(format!("ca_file is not usable: {error}")))?,
         None => Authorities::default(),
     };
-    let verified =
-        upstream_tls::verified(ca.as_deref()).map_err(|error| unusable("ca_file", &error))?;
+    let verified = upstream_tls::verified(&authorities);
     let client_config = ClientConfig {
         body_limit: LARGEST_ANSWER,
         authorities: authorities.clone(),
@@ -120,7 +118,7 @@ async fn begin(
     let certificates = certificate(&config, &client, &tokens, tasks).await?;
     let cluster = match known {
         Some(cluster) => cluster,
-        None => cluster(&config, authorities, &tokens, tasks)?,
+        None => cluster(&config, authorities, &verified, &tokens, tasks),
     };
     let parts = Parts { guard, cluster, client, tls: verified };
     let read = |source| Error::Read { path: "the error pages".to_owned(), source };
@@ -153,6 +151,12 @@ fn check(config: &Config) -> Result<(), Error> {
     let problem = |text: &str| Err(Error::Config(text.to_owned()));
     if config.plain.is_none() && config.tls.is_none() {
         return problem("there is no address to listen on");
+    }
+    let Upstreams { iam, mesos, marathon, mesos_dns, .. } = &config.upstreams;
+    let asked = iam.iter().chain(mesos).chain(marathon).chain(mesos_dns);
+    if let Some(socket) = asked.into_iter().find(|origin| matches!(origin, Origin::Unix(_))) {
+        let text = format!("{socket}: IAM, Mesos, Marathon and Mesos-DNS need http or https");
+        return problem(&text);
     }
     let issues = config.tls.is_some() && config.certificate.is_none();
     let account = config.upstreams.iam.is_some() && config.service_account.is_some();
@@ -245,11 +249,12 @@ async fn certificate(
 fn cluster(
     config: &Config,
     authorities: Authorities,
+    verified: &Arc<rustls::ClientConfig>,
     tokens: &TokenSource,
     tasks: &mut Tasks,
-) -> Result<Arc<dyn Cluster>, Error> {
+) -> Arc<dyn Cluster> {
     if config.role == Role::Agent {
-        return Ok(Arc::new(Knowledge::nothing()));
+        return Arc::new(Knowledge::nothing());
     }
     let own = config.service_token.clone();
     let tokens = tokens.clone();
@@ -263,11 +268,11 @@ fn cluster(
         let value = given.or_else(|| tokens.authorization());
         Box::pin(async move { value })
     });
-    let service_tls =
-        upstream_tls::unverified().map_err(|error| Error::Config(error.to_string()))?;
-    let port = match config.default_scheme {
-        proxy::Scheme::Http => 80,
-        proxy::Scheme::Https => 443,
+    let service_tls = upstream_tls::unverified();
+    // Without an authority that could have issued it, no certificate of theirs proves anything.
+    let gateway_tls = match config.ca_file {
+        Some(_) => Arc::clone(verified),
+        None => Arc::clone(&service_tls),
     };
     let settings = knowledge::Settings {
         mesos: config.upstreams.mesos.clone(),
@@ -277,14 +282,16 @@ fn cluster(
         authorities,
         service_tls,
         host_ip: config.host_ip,
-        master_gateway: (config.default_scheme, port),
+        gateway_tls,
+        master_gateway: config.master_gateway(),
+        agent_scheme: config.default_scheme,
         agent_port: config.agent_port,
         max_age: config.knowledge_max_age,
         timeout: config.knowledge_timeout,
     };
     let (knowledge, join) = knowledge::start(&settings, tasks.shutdown.clone());
     tasks.joins.push(join);
-    Ok(Arc::new(knowledge))
+    Arc::new(knowledge)
 }
 
 // === impl Tasks ===

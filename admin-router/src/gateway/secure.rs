@@ -68,13 +68,24 @@ impl Inner {
             (Some(host), None) => std::str::from_utf8(host).map(without_port).unwrap_or_default(),
             _ => "",
         };
-        let same = |name: &&str| name.eq_ignore_ascii_case(asked);
-        let known = self.names.iter().map(String::as_str).chain([local.as_str()]).find(same);
-        match known {
-            Some(name) => name.to_owned(),
-            None => self.names.first().cloned().unwrap_or(local),
+        match self.names.iter().find_map(|name| meant(name, asked)) {
+            Some(name) => name,
+            None if local == asked => local,
+            None => self.names.iter().find(|name| !name.contains('*')).cloned().unwrap_or(local),
         }
     }
+}
+
+/// The name that was asked for, if it is this one of ours. A wildcard stands for one label, as in
+/// a certificate.
+fn meant(name: &str, asked: &str) -> Option<String> {
+    let Some(parent) = name.strip_prefix("*.") else {
+        return name.eq_ignore_ascii_case(asked).then(|| name.to_owned());
+    };
+    let (label, rest) = asked.split_once('.')?;
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = !label.is_empty() && label.bytes().all(good);
+    (is_label && rest.eq_ignore_ascii_case(parent)).then(|| asked.to_ascii_lowercase())
 }
 
 /// A name or an address as it stands in a URL.
@@ -102,6 +113,24 @@ mod tests {
         assert_eq!(in_url("::1"), "[::1]");
         assert_eq!(in_url("127.0.0.1"), "127.0.0.1");
         assert_eq!(in_url("gate"), "gate");
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        for (name, asked, expected) in [
+            ("gate", "GATE", Some("gate")),
+            ("gate", "gates", None),
+            ("*.example.com", "Gate.Example.com", Some("gate.example.com")),
+            ("*.example.com", "a.b.example.com", None),
+            ("*.example.com", "example.com", None),
+            ("*.example.com", ".example.com", None),
+            ("*.example.com", "*.example.com", None),
+            ("*.example.com", "evil@x.example.com", None),
+            ("*.example.com", "evil/.example.com", None),
+            ("*", "gate", None),
+        ] {
+            assert_eq!(meant(name, asked).as_deref(), expected, "{name} {asked}");
+        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ mod tests {
         let master = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let marathon = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = |listener: &TcpListener| Origin::http(listener.local_addr().unwrap());
-        let settings = Settings::new(vec![origin(&master)], vec![origin(&marathon)]).unwrap();
+        let settings = Settings::new(vec![origin(&master)], vec![origin(&marathon)]);
         let knowledge = Knowledge::nothing();
         let mut keeper = Keeper::start(&settings, settings.upstreams(), &knowledge);
         // They wait for answers.

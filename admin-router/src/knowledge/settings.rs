@@ -31,8 +31,12 @@ pub struct Settings {
     pub service_tls: Arc<rustls::ClientConfig>,
     /// This host's address as Mesos and Marathon know it.
     pub host_ip: Option<IpAddr>,
-    /// Scheme and port of the gateways on other masters.
+    /// For the gateways on other masters.
+    pub gateway_tls: Arc<rustls::ClientConfig>,
+    /// Scheme and port of those.
     pub master_gateway: (proxy::Scheme, u16),
+    /// Of agents and the gateways on them.
+    pub agent_scheme: proxy::Scheme,
     /// Port of the gateways on agents.
     pub agent_port: u16,
     /// How old knowledge may get while its source is away.
@@ -45,20 +49,22 @@ pub struct Settings {
 
 impl Settings {
     /// As the original asks, without a token and without Mesos-DNS.
-    pub fn new(mesos: Vec<Origin>, marathon: Vec<Origin>) -> Result<Settings, rustls::Error> {
-        Ok(Settings {
+    pub fn new(mesos: Vec<Origin>, marathon: Vec<Origin>) -> Settings {
+        Settings {
             mesos,
             marathon,
             mesos_dns: None,
             authorization: None,
             authorities: Authorities::default(),
-            service_tls: crate::upstream_tls::unverified()?,
+            service_tls: crate::upstream_tls::unverified(),
             host_ip: None,
+            gateway_tls: crate::upstream_tls::unverified(),
             master_gateway: (proxy::Scheme::Http, 80),
+            agent_scheme: proxy::Scheme::Http,
             agent_port: 61001,
             max_age: Duration::from_secs(259_200),
             timeout: Duration::from_secs(60),
-        })
+        }
     }
 
     /// Asks with the gateway's name and token.
@@ -75,7 +81,9 @@ impl Settings {
         Upstreams {
             tls: Arc::clone(&self.service_tls),
             host_ip: self.host_ip,
+            gateway_tls: Arc::clone(&self.gateway_tls),
             master_gateway: self.master_gateway,
+            agent_scheme: self.agent_scheme,
             agent_port: self.agent_port,
         }
     }

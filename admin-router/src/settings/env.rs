@@ -41,14 +41,14 @@ pub(super) const ORIGINAL: &[Original] = &[
     Original {
         name: "UPSTREAM_MESOS",
         set: |config, text| {
-            config.upstreams.mesos = vec![table::origin(text)?];
+            config.upstreams.mesos = vec![table::asked(text)?];
             Ok(None)
         },
     },
     Original {
         name: "UPSTREAM_MARATHON",
         set: |config, text| {
-            config.upstreams.marathon = vec![table::origin(text)?];
+            config.upstreams.marathon = vec![table::asked(text)?];
             Ok(None)
         },
     },

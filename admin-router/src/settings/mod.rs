@@ -126,9 +126,7 @@ impl Reader {
                         None => self.errors.push(unknown("setting", &place, &name, "")),
                     }
                 }
-                Err(number) => {
-                    self.errors.push(format!("{path}:{number}: expected 'name: value'"));
-                }
+                Err((number, what)) => self.errors.push(format!("{path}:{number}: {what}")),
             }
         }
     }
@@ -215,8 +213,8 @@ fn unknown(kind: &str, place: &str, name: &str, dashes: &str) -> String {
     }
 }
 
-/// How many letters must be added, dropped or changed.
-fn distance(left: &str, right: &str) -> usize {
+/// How many letters must be added, dropped or changed to make one word of another.
+pub fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.bytes().enumerate() {
         let mut previous = line;
@@ -285,6 +283,7 @@ mod tests {
         ];
         let Settings { config, notes } = read(&[], &variables).unwrap();
         assert_eq!(config.default_scheme, proxy::Scheme::Https);
+        assert_eq!(config.master_port, None);
         assert_eq!(config.upstreams.mesos, ["http://10.0.0.2:5050".parse().unwrap()]);
         assert_eq!(config.upstreams.marathon, ["http://10.0.0.3:8080".parse().unwrap()]);
         assert_eq!(config.service_token.unwrap().expose(), "secret");
@@ -315,7 +314,14 @@ mod tests {
     fn everything_wrong_is_told_at_once() {
         let variables = [("CACHE_POLL_PERIOD", "soon"), ("SECRET_KEY_FILE_PATH", "/k")];
         let told = errors(
-            &["--wokers=1", "--workers=many", "--iam=localhost:1", "x", "--certificate=/c"],
+            &[
+                "--wokers=1",
+                "--workers=many",
+                "--iam=localhost:1",
+                "x",
+                "--certificate=/c",
+                "--names=*.example.com,*",
+            ],
             &variables,
         );
         let begin = [
@@ -325,12 +331,21 @@ mod tests {
             "CACHE_POLL_PERIOD: ",
             "--iam cannot be 'localhost:1': expected http://host:port",
             "--workers cannot be 'many': ",
+            "--names cannot be '*.example.com,*': '*' is neither",
             "--certificate and --key go together",
         ];
         assert_eq!(told.len(), begin.len(), "{told:#?}");
         for begin in begin {
             assert!(told.iter().any(|line| line.starts_with(begin)), "{begin}: {told:#?}");
         }
+        // Those are asked by the gateway itself, which speaks HTTP to addresses only.
+        let socket = "unix:/run/x.sock";
+        for name in ["iam", "mesos", "marathon", "mesos_dns"] {
+            let told = errors(&[&format!("--{name}={socket}")], &[]).concat();
+            assert!(told.contains("cannot be asked at a socket"), "{name}: {told}");
+        }
+        let told = errors(&[], &[("UPSTREAM_MESOS", socket), ("UPSTREAM_MARATHON", socket)]);
+        assert_eq!(told.len(), 2, "{told:?}");
         let nothing = from([], |_| None).unwrap_err();
         assert!(nothing.to_string().contains("--data_dir=DIR is needed"));
     }

@@ -70,17 +70,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         config.certificate.get_or_insert_default().1 = parsed(text)?;
         Ok(())
     }),
-    setting("ca_file", "Authorities trusted for servers with https.", put!(ca_file, some)),
+    setting(
+        "ca_file",
+        "Authorities trusted for servers with https, beside the public ones.",
+        put!(ca_file, some),
+    ),
     setting(
         "trusted_proxies",
         "Networks of proxies whose X-Forwarded-* is believed, comma-separated.",
         put!(trusted_proxies, listed),
     ),
-    setting("iam", "URL of IAM.", put!(upstreams.iam, server)),
-    setting("mesos", "URLs of the masters, comma-separated.", put!(upstreams.mesos, origins)),
-    setting("marathon", "URLs of Marathons, comma-separated.", put!(upstreams.marathon, origins)),
+    setting("iam", "URL of IAM.", put!(upstreams.iam, host)),
+    setting("mesos", "URLs of the masters, comma-separated.", put!(upstreams.mesos, hosts)),
+    setting("marathon", "URLs of Marathons, comma-separated.", put!(upstreams.marathon, hosts)),
     setting("cosmos", "URL of Cosmos.", put!(upstreams.cosmos, server)),
-    setting("mesos_dns", "URL of Mesos-DNS.", put!(upstreams.mesos_dns, server)),
+    setting("mesos_dns", "URL of Mesos-DNS.", put!(upstreams.mesos_dns, host)),
     setting("net", "URL of dcos-net.", put!(upstreams.net, server)),
     setting("diagnostics", "URL or socket of diagnostics.", put!(upstreams.diagnostics, server)),
     setting("logs", "URL or socket of the logs.", put!(upstreams.logs, server)),
@@ -105,6 +109,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting("frame_options", "X-Frame-Options of pages. (DENY)", put!(site.frame_options, some)),
     setting("host_ip", "This host's address as Mesos knows it.", put!(host_ip, some)),
+    setting(
+        "master_port",
+        "Port of the gateways on other masters. (443 with TLS, else 80)",
+        put!(master_port, some),
+    ),
     setting("agent_port", "Port of the gateways on agents. (61001)", put!(agent_port, parsed)),
     setting("access_log", "File for the access log; - is the output.", put!(access_log, some)),
 ];
@@ -137,7 +146,11 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Names that a redirect may lead to, and a certificate may be for.
 fn names(text: &str) -> Result<Vec<String>, String> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:*".contains(&byte);
-    let name = |word: &str| match word.bytes().all(good) {
+    // A wildcard is a whole label, the first one.
+    let is_name = |word: &str| {
+        word.bytes().all(good) && !word.strip_prefix("*.").unwrap_or(word).contains('*')
+    };
+    let name = |word: &str| match is_name(word) {
         true => Ok(word.to_owned()),
         false => Err(format!("'{word}' is neither a name nor an address")),
     };
@@ -153,8 +166,20 @@ fn server(text: &str) -> Result<Option<Origin>, String> {
     origin(text).map(Some)
 }
 
-fn origins(text: &str) -> Result<Vec<Origin>, String> {
-    words(text).map(origin).collect()
+/// A server that the gateway asks something itself.
+pub(super) fn asked(text: &str) -> Result<Origin, String> {
+    match origin(text)? {
+        Origin::Unix(_) => Err("this server cannot be asked at a socket".to_owned()),
+        origin => Ok(origin),
+    }
+}
+
+fn host(text: &str) -> Result<Option<Origin>, String> {
+    asked(text).map(Some)
+}
+
+fn hosts(text: &str) -> Result<Vec<Origin>, String> {
+    words(text).map(asked).collect()
 }
 
 fn role(text: &str) -> Result<Role, String> {

@@ -126,7 +126,7 @@ impl World {
         marathon.document("/v2/info", &json!({"frameworkId": FRAMEWORK}));
         marathon.document("/v2/leader", &json!({"leader": "127.0.0.1:8080"}));
         marathon.document("/v2/apps", &json!({"apps": [app("web")]}));
-        let mut settings = Settings::new(vec![master.origin()], vec![marathon.origin()]).unwrap();
+        let mut settings = Settings::new(vec![master.origin()], vec![marathon.origin()]);
         change(&mut settings);
         let stop = CancellationToken::new();
         let (knowledge, join) = knowledge::start(&settings, stop.clone());

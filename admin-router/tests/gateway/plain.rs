@@ -35,6 +35,25 @@ async fn nobody_gets_an_open_gateway_by_leaving_something_out() {
     assert!(text.contains("/no/such/file"), "{text}");
 }
 
+#[tokio::test]
+async fn servers_that_it_asks_itself_are_at_no_sockets() {
+    let socket: Origin = "unix:/run/x.sock".parse().unwrap();
+    let changes: [fn(&mut Config, Origin); 4] = [
+        |config, socket| config.upstreams.iam = Some(socket),
+        |config, socket| config.upstreams.mesos = vec![socket],
+        |config, socket| config.upstreams.marathon = vec![socket],
+        |config, socket| config.upstreams.mesos_dns = Some(socket),
+    ];
+    for change in changes {
+        let text = refused(|config| {
+            config.authentication = false;
+            change(config, socket.clone());
+        });
+        let text = text.await;
+        assert!(text.contains("unix:/run/x.sock"), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -184,6 +184,35 @@ async fn the_masters_answers_are_kept_for_each_user() {
     );
     let answer = ask(gate.address(), "GET /cache/master/state-summary?x", &[], "").await;
     assert_eq!(answer.status, 401);
+    // Whoever else may ask has answers of their own.
+    let ops = gate.iam.header("ops");
+    let headers = [("Authorization", ops.as_str())];
+    let other = ask(gate.address(), "GET /cache/master/state-summary?x", &headers, "").await;
+    assert_eq!((other.status, other.header("x-cache-status")), (200, Some("MISS")));
+    assert!(other.body.contains(&ops), "it is asked as them");
+    gate.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_authentication_answers_are_kept_for_each_token() {
+    let gate = Gate::start(|config| {
+        config.plain = Some(([127, 0, 0, 1], 0).into());
+        config.authentication = false;
+    })
+    .await;
+    let get = async |headers: &[(&str, &str)]| {
+        ask(gate.address(), "GET /cache/master/state", headers, "").await
+    };
+    let with_token = get(&[("Authorization", "token=one")]).await;
+    assert_eq!(with_token.header("x-cache-status"), Some("MISS"));
+    assert!(with_token.body.contains("token=one"), "{}", with_token.body);
+    for headers in [&[][..], &[("Authorization", "token=two")]] {
+        let other = get(headers).await;
+        assert_eq!(other.header("x-cache-status"), Some("MISS"), "{headers:?}");
+        assert!(!other.body.contains("token=one"), "{}", other.body);
+    }
+    let again = get(&[("Authorization", "token=one")]).await;
+    assert_eq!(again.header("x-cache-status"), Some("HIT"));
     gate.end().await;
 }
 

@@ -22,6 +22,12 @@ pub fn vips(data: &[u8]) {
     crate::feed::fuzz_vips(data);
 }
 
+/// A packet, and what comes over a connection.
+pub fn packets(data: &[u8]) {
+    crate::serve::fuzz::packet(data);
+    crate::serve::fuzz::stream(data);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
-pub use tls::{Authorities, AuthoritiesError};
+pub use tls::{Authorities, AuthoritiesError, config as tls_config};
 
 /// Limits of one client.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Bytes of a buffer of a worker's stock.
 pub(crate) const LARGE: usize = 64 * 1024;
 
-/// How many buffers a worker keeps.
-const KEPT: usize = 64;
+/// How many buffers a worker keeps: to make one anew means to clear it.
+const KEPT: usize = 256;
 
 /// What is left over after a small read moves to a buffer of its own size.
 const SMALL: usize = 1024;

@@ -2,7 +2,8 @@
 //! that a request costs no timer.
 //!
 //! A connection sets its deadline by writing a number. When the time is over, or when the server
-//! is told to stop, the clock wakes the connection's task, and the task asks why.
+//! is told to stop, the clock wakes the connection's task, and the task asks why. The numbers stand
+//! side by side, and as long as the earliest of them has not come, nobody looks at them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,6 +21,10 @@ pub(crate) struct Deadlines {
     start: Instant,
     /// Milliseconds since the start, as of the last tick.
     now: Cell<u64>,
+    /// None of the deadlines is earlier; they may all be later by now.
+    earliest: Cell<u64>,
+    /// By the place of their watch.
+    times: RefCell<Vec<u64>>,
     watches: RefCell<Vec<Rc<Shared>>>,
     stopping: Cell<bool>,
     aborted: Cell<bool>,
@@ -46,6 +51,8 @@ impl Deadlines {
         Rc::new(Deadlines {
             start,
             now: Cell::new(0),
+            earliest: Cell::new(NEVER),
+            times: RefCell::default(),
             watches: RefCell::default(),
             stopping: Cell::new(false),
             aborted: Cell::new(false),
@@ -61,6 +68,7 @@ impl Deadlines {
             waker: RefCell::default(),
         });
         watches.push(Rc::clone(&shared));
+        self.times.borrow_mut().push(NEVER);
         Watch { deadlines: Rc::clone(self), shared }
     }
 
@@ -73,11 +81,21 @@ impl Deadlines {
     pub(crate) fn tick(&self, now: Instant) {
         let now = millis(now.saturating_duration_since(self.start));
         self.now.set(now);
-        for watch in self.watches.borrow().iter() {
-            if watch.deadline.get() <= now {
+        if self.earliest.get() > now {
+            return;
+        }
+        let watches = self.watches.borrow();
+        let mut earliest = NEVER;
+        for (place, time) in self.times.borrow().iter().enumerate() {
+            earliest = earliest.min(*time);
+            if *time <= now
+                && let Some(watch) = watches.get(place)
+            {
                 watch.wake();
             }
         }
+        // What is over and not heard yet is told again with the next tick.
+        self.earliest.set(earliest);
     }
 
     /// From now on [`Watch::stopping`] holds; every task hears of it.
@@ -125,6 +143,11 @@ impl Watch {
             None => NEVER,
         };
         self.shared.deadline.set(deadline);
+        let deadlines = &self.deadlines;
+        if let Some(time) = deadlines.times.borrow_mut().get_mut(self.shared.place.get()) {
+            *time = deadline;
+        }
+        deadlines.earliest.set(deadlines.earliest.get().min(deadline));
     }
 
     /// Whether the deadline has passed, or the server's grace is over.
@@ -147,8 +170,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let place = self.shared.place.get();
         let mut watches = self.deadlines.watches.borrow_mut();
-        if place < watches.len() {
+        let mut times = self.deadlines.times.borrow_mut();
+        if place < watches.len() && place < times.len() {
             watches.swap_remove(place);
+            times.swap_remove(place);
         }
         if let Some(moved) = watches.get(place) {
             moved.place.set(place);
@@ -217,6 +242,35 @@ mod tests {
         assert!(!deadlines.is_empty() && !second.expired());
         drop(second);
         assert!(deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_deadline_stays_with_its_watch_when_places_change() {
+        let start = Instant::now();
+        let deadlines = Deadlines::new(start);
+        let first = deadlines.watch();
+        let watches: Vec<_> = (0..5).map(|_| deadlines.watch()).collect();
+        let counts: Vec<_> = watches.iter().map(|_| Arc::new(Count::default())).collect();
+        first.set(Some(Duration::ZERO));
+        for (second, (watch, count)) in (1..).zip(watches.iter().zip(&counts)) {
+            watch.attach(&Waker::from(Arc::clone(count)));
+            watch.set(Some(Duration::from_secs(second)));
+        }
+        // The last one takes the place of the first.
+        drop(first);
+        watches[4].set(Some(Duration::from_millis(1500)));
+        let woken = |at: u64| {
+            deadlines.tick(start + Duration::from_millis(at));
+            counts.iter().map(|count| count.0.load(Ordering::Relaxed)).collect::<Vec<_>>()
+        };
+        assert_eq!(woken(500), [0, 0, 0, 0, 0]);
+        assert_eq!(woken(1100), [1, 0, 0, 0, 0]);
+        watches[0].set(None);
+        assert_eq!(woken(1600), [1, 0, 0, 0, 1]);
+        // Until somebody hears of it.
+        assert_eq!(woken(1650), [1, 0, 0, 0, 2]);
+        watches[4].set(Some(Duration::from_secs(60)));
+        assert_eq!(woken(2100), [1, 1, 0, 0, 2]);
     }
 
     #[test]

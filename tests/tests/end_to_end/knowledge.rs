@@ -32,7 +32,7 @@ impl Follower {
     fn start(cluster: &Cluster) -> Follower {
         let origin = |address: &str| format!("http://{address}").parse().expect("an origin");
         let (mesos, marathon) = (origin(cluster.master()), origin(cluster.marathon()));
-        let settings = Settings::new(vec![mesos], vec![marathon]).expect("settings");
+        let settings = Settings::new(vec![mesos], vec![marathon]);
         let runtime = Runtime::new().expect("a runtime");
         let shutdown = CancellationToken::new();
         let (knowledge, join) = {

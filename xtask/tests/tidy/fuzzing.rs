@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 36] = [
+const PARSERS: [(&str, &str); 37] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: apps and tasks of Marathon", "marathon_answers"),
     ("cluster-events: events and answers of Marathon", "marathon_stream"),
@@ -27,6 +27,7 @@ const PARSERS: [(&str, &str); 36] = [
     ("marathon-model: apps", "marathon_app"),
     ("marathon-model: groups and lists of apps", "marathon_group"),
     ("marathon-model: selectors, ids, moments", "marathon_texts"),
+    ("dns: packets and connections", "dns_packet"),
     ("proxy: heads over HTTP/2", "proxy_http2_head"),
     ("proxy: heads of requests over HTTP/1.1", "proxy_request_head"),
     ("proxy: heads of upstreams' answers", "proxy_response_head"),

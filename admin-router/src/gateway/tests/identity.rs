@@ -278,6 +278,52 @@ fn what_comes_without_tls_is_sent_to_tls() {
 }
 
 #[test]
+fn wildcards_are_no_place_to_go() {
+    let mut bench = Bench::with(Fixed::default(), |config| {
+        config.names = vec!["*.example.com".to_owned(), "gate".to_owned()];
+    });
+    bench.scheme = Scheme::Http;
+    let ask = |host: &str| {
+        let response = bench.decide(Method::GET, "/mesos/", &[("host", host)]).err().unwrap();
+        header(&response, "location").unwrap_or_default()
+    };
+    assert_eq!(ask("Web.example.com:8000"), "https://web.example.com:8443/mesos/");
+    for other in ["example.com", "a.b.example.com", "evil", "*.example.com"] {
+        assert_eq!(ask(other), "https://gate:8443/mesos/", "{other}");
+    }
+}
+
+#[test]
+fn behind_a_trusted_proxy_with_tls_there_is_tls() {
+    for trusted in [true, false] {
+        let mut bench = Bench::with(Fixed::default(), |config| {
+            let network = if trusted { "192.0.2.0/24" } else { "198.51.100.0/24" };
+            config.trusted_proxies = vec![network.parse().unwrap()];
+        });
+        bench.scheme = Scheme::Http;
+        let page = bench.decide(Method::GET, "/", &[("x-forwarded-proto", "https")]);
+        let page = page.err().unwrap();
+        let safe = header(&page, "strict-transport-security").is_some();
+        assert_eq!((page.status == 301, safe), (!trusted, trusted), "{}", page.status);
+        // Its pages have origins with https, and only those are its own.
+        let cookie = format!("dcos-acs-auth-cookie={}", token("admin"));
+        let change = |origin: &str| {
+            let headers = [
+                ("x-forwarded-proto", "https"),
+                ("cookie", &cookie),
+                ("origin", origin),
+                ("host", "gate"),
+            ];
+            bench.decide(Method::POST, "/service/marathon/v2/apps", &headers).map_err(|r| r.status)
+        };
+        assert_eq!(change("https://gate").is_ok(), trusted);
+        assert!(change("http://gate").is_err());
+        let plain = bench.decide(Method::GET, "/mesos/", &[("x-forwarded-proto", "http")]);
+        assert!(plain.is_err_and(|response| response.status == 301));
+    }
+}
+
+#[test]
 fn the_login_form_counts_only_from_the_own_page() {
     let bench = Bench::default();
     let kind = ("content-type", "application/x-www-form-urlencoded");

@@ -194,7 +194,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
         let client = Client::new(ClientConfig::default());
-        let tls = upstream_tls::verified(None).unwrap();
+        let tls = upstream_tls::verified(&http_kit::client::Authorities::default());
         let parts = Parts { guard, cluster: Arc::new(cluster), client, tls };
         let gateway = Gateway::new(&config, parts).unwrap();
         let _ = gateway.0.tls_port.set(8443);

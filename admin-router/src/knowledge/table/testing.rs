@@ -26,10 +26,13 @@ pub(super) fn upstreams() -> Upstreams {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
+    let tls = Arc::new(tls);
     Upstreams {
-        tls: Arc::new(tls),
+        tls: Arc::clone(&tls),
+        gateway_tls: tls,
         host_ip: Some("10.0.0.1".parse().unwrap()),
-        master_gateway: (Scheme::Http, 80),
+        master_gateway: (Scheme::Https, 8443),
+        agent_scheme: Scheme::Http,
         agent_port: 61001,
     }
 }

@@ -496,10 +496,15 @@ fn leaders_are_the_same_for_as_long_as_they_lead() {
     assert!(Arc::ptr_eq(&first, &leader(&world.snapshot)));
     let address_of_other = "10.0.0.2:5050".parse().unwrap();
     let other = Some(LeaderFact { address: address_of_other, is_tls: false });
-    world.mesos(MesosInput::State(Box::new(MesosState { leader: other, ..state() })));
+    let agents = vec![agent("a1", "10.0.0.11")];
+    world.mesos(MesosInput::State(Box::new(MesosState { leader: other, agents, ..state() })));
     assert!(first.upstream.is_retired());
     let second = leader(&world.snapshot);
-    assert_eq!((address(&second.gateway), second.is_local), ("10.0.0.2:80".into(), Some(false)));
+    assert_eq!((address(&second.gateway), second.is_local), ("10.0.0.2:8443".into(), Some(false)));
+    let tls = |upstream: &proxy::Upstream| matches!(upstream.protocol, Protocol::Tls { .. });
+    assert!(tls(&second.gateway) && !tls(&second.upstream));
+    let Known::Found(agent) = world.snapshot.agent("a1") else { panic!("unknown") };
+    assert!(!tls(&agent.upstream) && !tls(&agent.gateway), "agents have a scheme of their own");
     // Nobody leads Marathon until somebody does.
     assert!(matches!(world.snapshot.marathon_leader(), Known::Missing));
     world.marathon(MarathonInput::Identity { framework: None, leader: other });

@@ -15,8 +15,12 @@ pub(crate) struct Upstreams {
     pub(crate) tls: Arc<rustls::ClientConfig>,
     /// This host's address as Mesos and Marathon know it.
     pub(crate) host_ip: Option<IpAddr>,
-    /// Scheme and port of the gateways on other masters. Agents have the same scheme.
+    /// For the gateways on other masters.
+    pub(crate) gateway_tls: Arc<rustls::ClientConfig>,
+    /// Scheme and port of those.
     pub(crate) master_gateway: (Scheme, u16),
+    /// Of agents and the gateways on them.
+    pub(crate) agent_scheme: Scheme,
     /// Port of the gateways on agents.
     pub(crate) agent_port: u16,
 }
@@ -54,13 +58,7 @@ impl Upstreams {
         scheme: Scheme,
         address: Address,
     ) -> Arc<Upstream> {
-        let protocol = match scheme {
-            Scheme::Http => Protocol::Http1,
-            Scheme::Https => {
-                Protocol::Tls { config: Arc::clone(&self.tls), name: host(&address).into() }
-            }
-        };
-        Upstream::new(name, address, protocol)
+        made(name, scheme, address, &self.tls)
     }
 
     /// `known` if it is still the same one.
@@ -86,7 +84,7 @@ impl Upstreams {
             upstream: self.new_upstream(name, scheme, Address::Tcp(address)),
             host,
             is_local: self.is_local(host),
-            gateway: self.new_upstream("gateway", gateway_scheme, Address::Tcp(gateway)),
+            gateway: made("gateway", gateway_scheme, Address::Tcp(gateway), &self.gateway_tls),
         })
     }
 
@@ -100,12 +98,25 @@ impl Upstreams {
 
     pub(crate) fn agent(&self, address: SocketAddr) -> Agent {
         let gateway = SocketAddr::new(address.ip(), self.agent_port);
-        let scheme = self.master_gateway.0;
+        let scheme = self.agent_scheme;
         Agent {
             upstream: self.new_upstream("agent", scheme, Address::Tcp(address)),
             gateway: self.new_upstream("gateway", scheme, Address::Tcp(gateway)),
         }
     }
+}
+
+fn made(
+    name: &str,
+    scheme: Scheme,
+    address: Address,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Arc<Upstream> {
+    let protocol = match scheme {
+        Scheme::Http => Protocol::Http1,
+        Scheme::Https => Protocol::Tls { config: Arc::clone(tls), name: host(&address).into() },
+    };
+    Upstream::new(name, address, protocol)
 }
 
 /// What a certificate must be for.

@@ -1,6 +1,7 @@
 //! Flags in the manner of Mesos: `--name=value`, `--switch`, `--no-switch`, or `MESOS_NAME`.
 //! Those of Marathon have other words for the same: `--disable_switch`, `MARATHON_NAME`.
 
+use admin_router::settings::distance;
 use mesos_messages::time::{parse_duration, parse_size};
 use std::{fmt::Write, fs, str::FromStr, time::Duration};
 use thiserror::Error;
@@ -204,23 +205,6 @@ fn set<C>(config: &mut C, flag: &Flag<C>, value: &str) -> Result<(), FlagError> 
         }
     };
     (flag.set)(config, &value).map_err(|reason| FlagError::Invalid { name, value, reason })
-}
-
-/// How many letters must be added, dropped or changed.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, a) in left.bytes().enumerate() {
-        let mut previous = line;
-        let mut current = line + 1;
-        let mut next = vec![current];
-        for (b, above) in right.bytes().zip(row.iter().skip(1)) {
-            current = (previous + usize::from(a != b)).min(above + 1).min(current + 1);
-            previous = *above;
-            next.push(current);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 // --- values ---

@@ -119,8 +119,10 @@ impl Feed {
         {
             let count = last.state.tasks.len();
             let state = Input::State(Box::new(last.state));
-            let mut changed = core.picture.connected(last.leader, state);
-            changed.append(&mut core.picture.cut());
+            let changed = core.picture.connected(last.leader, state);
+            core.names.update(&core.picture, &changed);
+            // Who led then leads no more, as far as we know; the names that it had stay.
+            let changed = core.picture.cut();
             core.names.update(&core.picture, &changed);
             status.restored(last.as_of);
             tracing::info!(tasks = count, "begins with the names of the last time");

@@ -136,7 +136,7 @@ impl Forwarder {
 }
 
 /// The question back, with "server failure": 2 in the code, and the bit of answers.
-fn failed(request: &Request) -> Option<Vec<u8>> {
+pub(crate) fn failed(request: &Request) -> Option<Vec<u8>> {
     let query = Query::parse(request.as_slice()).ok()?;
     let mut answer = request.as_slice().get(..12 + query.question.len())?.to_vec();
     let [_, _, high, low, counts @ ..] = answer.first_chunk_mut::<12>()?;

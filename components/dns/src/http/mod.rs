@@ -5,8 +5,6 @@ mod dump;
 mod metrics;
 pub(crate) mod permissions;
 mod route;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

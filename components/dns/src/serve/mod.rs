@@ -4,6 +4,8 @@
 //! [`forward`](crate::forward).
 
 pub(crate) mod answer;
+#[allow(clippy::panic, reason = "a finding is told by a panic")]
+pub(crate) mod fuzz;
 mod limits;
 pub(crate) mod query;
 mod tcp;

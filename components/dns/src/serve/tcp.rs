@@ -235,7 +235,7 @@ impl Connection {
 }
 
 /// The message that begins at `at`, and where the next one does.
-fn frame(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+pub(crate) fn frame(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let (length, rest) = bytes.get(at..)?.split_first_chunk::<LENGTH>()?;
     let length = usize::from(u16::from_be_bytes(*length));
     Some((rest.get(..length)?, at + LENGTH + length))

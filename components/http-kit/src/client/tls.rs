@@ -55,7 +55,9 @@ impl fmt::Debug for Authorities {
     }
 }
 
-pub(super) fn config(authorities: &Authorities, any_certificate: bool) -> ClientConfig {
+/// TLS 1.2 and 1.3 towards servers whose certificate is from these or from public authorities; or
+/// whatever certificate they show.
+pub fn config(authorities: &Authorities, any_certificate: bool) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
@@ -70,10 +72,14 @@ pub(super) fn config(authorities: &Authorities, any_certificate: bool) -> Client
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
     }
+    builder.with_root_certificates(roots(authorities)).with_no_client_auth()
+}
+
+fn roots(authorities: &Authorities) -> RootCertStore {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // Each was added to a store before: none is refused here.
     roots.add_parsable_certificates(authorities.0.iter().cloned());
-    builder.with_root_certificates(roots).with_no_client_auth()
+    roots
 }
 
 /// Accepts whatever certificate comes; the handshake itself must still be sound.
@@ -179,6 +185,12 @@ mod tests {
         assert!(refused.to_string().contains("UnknownIssuer"), "{refused}");
         let trusted = ask(port, Authorities::from_pem(AUTHORITY).unwrap()).await.unwrap();
         assert_eq!(trusted, "hi");
+    }
+
+    #[test]
+    fn a_bundle_stands_beside_the_public_authorities() {
+        let own = Authorities::from_pem(AUTHORITY).unwrap();
+        assert_eq!(roots(&own).len(), webpki_roots::TLS_SERVER_ROOTS.len() + 1);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub(crate) struct Call {
     /// Something of the body was taken from its source: it cannot be sent once more.
     touched: bool,
     started: Instant,
+    /// How long it took until the answer's head was there.
+    elapsed: Duration,
     /// The head of the answer, in HTTP/1.1's words, until it was passed on.
     answer: Option<Answer>,
     head: Vec<u8>,
@@ -187,6 +189,7 @@ async fn open<S: Source>(
         kept_back: if over { Box::default() } else { outgoing.kept_back() },
         touched: false,
         started: Instant::now(),
+        elapsed: Duration::ZERO,
         answer: None,
         head: Vec::new(),
         body: None,
@@ -332,6 +335,7 @@ impl Call {
         limits: &HeadLimits,
         method: &Method,
     ) -> Result<(), &'static str> {
+        self.elapsed = self.started.elapsed();
         self.head = head_text(&response, method);
         self.answer = response::parse(&self.head, limits, method)?;
         self.body = Some(response.into_body());
@@ -415,12 +419,16 @@ impl Call {
         self.set_idle(watch);
         self.head = Vec::new();
         let Some(answer) = self.answer.take() else { return AnswerBody::None };
-        self.entry.metrics.answered(answer.status.as_u16(), self.started.elapsed());
+        self.entry.metrics.answered(answer.status.as_u16(), self.elapsed);
         answer.body
     }
 
     pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.elapsed
+    }
+
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.upload == Upload::Over
     }
 
     pub(super) fn is_read(&self) -> bool {

@@ -51,6 +51,8 @@ pub(crate) struct Exchange {
     length: Length,
     keep_alive: bool,
     started: Instant,
+    /// How long it took until the answer's head was there.
+    elapsed: Duration,
     upgrades: bool,
     /// The client waits with its body, and the upstream has not said yet that it wants it.
     waits: bool,
@@ -172,6 +174,7 @@ impl Exchange {
             length: Length::None,
             keep_alive: false,
             started: Instant::now(),
+            elapsed: Duration::ZERO,
             upgrades: outgoing.upgrades(length),
             waits: outgoing.expects && length != Length::None,
         }
@@ -244,17 +247,25 @@ impl Exchange {
         cx: &mut Context<'_>,
         source: &mut S,
     ) -> Result<(), Failure> {
-        if self.upload.is_over() {
-            return match source.poll_gone(cx) {
-                Poll::Ready(()) => Err(Failure::Gone),
-                Poll::Pending => Ok(()),
-            };
-        }
-        let Some(io) = &mut self.io else { return Ok(()) };
+        if self.upload.is_over() { poll_gone(cx, source) } else { self.poll_send(cx, source) }
+    }
+
+    fn poll_send<S: Source>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut S,
+    ) -> Result<(), Failure> {
+        let Some(io) = self.io.as_mut().filter(|_| !self.upload.is_over()) else { return Ok(()) };
         match self.upload.poll(cx, io, source) {
             Poll::Ready(done) => Ok(done?),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Nothing moves now. Only then it is looked whether the client is still there, which costs as
+    /// much as reading.
+    fn poll_wait<S: Source>(&self, cx: &mut Context<'_>, source: &mut S) -> Result<(), Failure> {
+        if self.upload.is_over() { poll_gone(cx, source) } else { Ok(()) }
     }
 
     fn poll_head<S: Source>(
@@ -270,9 +281,7 @@ impl Exchange {
             return Poll::Ready(Err(Trouble::Failure(self.late(watch))));
         }
         let was_over = self.upload.is_over();
-        if let Err(failure) = self.poll_upload(cx, source) {
-            return Poll::Ready(Err(Trouble::Failure(failure)));
-        }
+        self.poll_send(cx, source).map_err(Trouble::Failure)?;
         if self.upload.take_moved() || was_over != self.upload.is_over() {
             self.set_deadline(watch);
         }
@@ -285,7 +294,11 @@ impl Exchange {
             let Some(io) = &mut self.io else {
                 return Poll::Ready(Err(Trouble::Silent));
             };
-            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
+            let Poll::Ready(read) = self.buffer.poll_read(cx, io, &self.context.buffers) else {
+                self.poll_wait(cx, source).map_err(Trouble::Failure)?;
+                return Poll::Pending;
+            };
+            match read {
                 Ok(count) if count > 0 => {}
                 _ if self.buffer.is_empty() && self.interim == 0 => {
                     return Poll::Ready(Err(Trouble::Silent));
@@ -322,6 +335,7 @@ impl Exchange {
             }
         }
         self.answer = Some(answer);
+        self.elapsed = self.started.elapsed();
         Ok(true)
     }
 
@@ -378,7 +392,7 @@ impl Exchange {
     pub(super) fn accept(&mut self, watch: &Watch) -> AnswerBody {
         self.set_idle(watch);
         let Some(answer) = self.drop_head() else { return AnswerBody::None };
-        self.pool.metrics.answered(answer.status.as_u16(), self.started.elapsed());
+        self.pool.metrics.answered(answer.status.as_u16(), self.elapsed);
         self.keep_alive = answer.keep_alive;
         self.length = answer.content_length.map_or(answer.body.length(), Length::Exact);
         self.body = match answer.body {
@@ -390,9 +404,14 @@ impl Exchange {
         answer.body
     }
 
-    /// How long the answer is on its way, or was until now.
+    /// How long it took until the answer's head was there.
     pub(super) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.elapsed
+    }
+
+    /// Whether nothing more of the request is sent.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.upload.is_over()
     }
 
     /// Whether nothing comes after what is in [`Exchange::data`], as far as is known without
@@ -414,7 +433,7 @@ impl Exchange {
         }
         let was_over = self.upload.is_over();
         if !self.body.is_read() {
-            self.poll_upload(cx, source)?;
+            self.poll_send(cx, source)?;
         }
         if self.upload.take_moved() || was_over != self.upload.is_over() {
             self.set_idle(watch);
@@ -429,7 +448,11 @@ impl Exchange {
             let Some(io) = &mut self.io else {
                 return Poll::Ready(Err(self.bad("its connection is gone")));
             };
-            match ready!(self.buffer.poll_read(cx, io, &self.context.buffers)) {
+            let Poll::Ready(read) = self.buffer.poll_read(cx, io, &self.context.buffers) else {
+                self.poll_wait(cx, source)?;
+                return Poll::Pending;
+            };
+            match read {
                 Ok(0) if self.body.end_of_stream() => {}
                 Ok(0) => return Poll::Ready(Err(self.bad("it broke off within its answer"))),
                 Ok(_) => watch.set(self.idle()),
@@ -486,6 +509,13 @@ impl Drop for Exchange {
         if let Some(io) = self.io.take().filter(|_| complete && self.keep_alive) {
             self.pool.give(&self.upstream, io, self.context.deadlines.now());
         }
+    }
+}
+
+fn poll_gone<S: Source>(cx: &mut Context<'_>, source: &mut S) -> Result<(), Failure> {
+    match source.poll_gone(cx) {
+        Poll::Ready(()) => Err(Failure::Gone),
+        Poll::Pending => Ok(()),
     }
 }
 

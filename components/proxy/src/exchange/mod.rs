@@ -240,9 +240,15 @@ impl Exchange {
         each!(self, exchange => exchange.accept(watch))
     }
 
-    /// How long the answer is on its way, or was until now.
+    /// How long it took until the answer's head was there.
     pub(crate) fn elapsed(&self) -> Duration {
         each!(self, exchange => exchange.elapsed())
+    }
+
+    /// Whether nothing more of the request is sent. While something is, what waits does not look
+    /// whether the client is still there.
+    pub(crate) fn is_uploaded(&self) -> bool {
+        each!(self, exchange => exchange.is_uploaded())
     }
 
     /// Whether nothing comes after what is in [`Exchange::data`], as far as is known without

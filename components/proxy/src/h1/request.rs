@@ -112,13 +112,14 @@ pub(super) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
 
 // === impl Serving ===
 
+// What is rare is in boxes of its own: room for it would be made and moved with every request.
 impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
     async fn run(&mut self, request: &Arc<RequestHead>, id: &[u8]) -> After {
         let context = Rc::clone(&self.connection.context);
         let peer = &self.client.peer;
         let settled = settle(&context, request, peer, self.connection, self.watch).await;
         match settled {
-            Ok(Verdict::Respond(response)) => self.respond(response).await,
+            Ok(Verdict::Respond(response)) => Box::pin(self.respond(response)).await,
             Ok(Verdict::Forward(mut forward, body)) => {
                 self.told.route = forward.route;
                 self.told.user = forward.user.clone();
@@ -128,14 +129,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
                 }
                 let after = match self.connection.limit_body(forward.limits.request_body) {
                     Ok(()) => self.forward(request, id, &mut forward).await,
-                    Err(refusal) => self.refuse(&refusal).await,
+                    Err(refusal) => Box::pin(self.refuse(&refusal)).await,
                 };
                 if let Some(follow) = &mut forward.follow {
                     follow.finished(&self.outcome());
                 }
                 after
             }
-            Err(failure) => self.fail(failure).await,
+            Err(failure) => Box::pin(self.fail(failure)).await,
         }
     }
 
@@ -159,19 +160,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         }
         let mut exchange = match begun {
             Ok(exchange) => exchange,
-            Err(failure) => return self.fail(failure).await,
+            Err(failure) => return Box::pin(self.fail(failure)).await,
         };
         while exchange.is_interim() {
-            if let Err(failure) = self.pass_interim(request, &mut exchange).await {
-                return self.fail(failure).await;
+            if let Err(failure) = Box::pin(self.pass_interim(request, &mut exchange)).await {
+                return Box::pin(self.fail(failure)).await;
             }
         }
         self.told.upstream_time = Some(exchange.elapsed());
         match exchange.head().map(|(answer, _)| answer.status.as_u16()) {
-            Some(101) => self.switch(exchange).await,
+            Some(101) => Box::pin(self.switch(exchange)).await,
             Some(status) => {
                 self.told.status = status;
-                self.answer(request, forward, exchange).await
+                self.answer(request, forward, &mut exchange).await
             }
             None => After::Abort,
         }
@@ -203,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         &mut self,
         request: &RequestHead,
         forward: &Forward,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
     ) -> After {
         let mut head = self.connection.context.buffers.take_text();
         let close = self.closes();
@@ -214,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
             Some(edit) => {
                 let mut values = match exchange.response_head() {
                     Ok(values) => values,
-                    Err(failure) => return self.fail(failure).await,
+                    Err(failure) => return Box::pin(self.fail(failure)).await,
                 };
                 edit.edit(&mut values);
                 self.told.status = values.status.as_u16();
@@ -224,17 +225,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<'_, S> {
         let body = exchange.accept(self.watch);
         let until_close = body != AnswerBody::None && shape.is_until_close();
         let mut relay = relay::Relay::new(head, shape.framing);
-        let relayed = relay.run(self.connection, &mut exchange, self.watch).await;
+        let relayed = relay.run(self.connection, exchange, self.watch).await;
         self.told.sent = relay.sent();
         self.connection.context.buffers.give_text(relay.take_memory());
-        drop(exchange);
         match relayed {
             Relayed::Complete => self.after(shape.close),
             Relayed::ClientGone => {
                 self.told.error = Some("the client left");
                 After::Abort
             }
-            Relayed::Unsent(refusal) => self.refuse(&refusal).await,
+            Relayed::Unsent(refusal) => Box::pin(self.refuse(&refusal)).await,
             Relayed::Broken => {
                 self.told.error = Some("the upstream broke off");
                 if until_close { After::Reset } else { After::Abort }

@@ -322,10 +322,8 @@ impl Pump {
                     Poll::Ready(Ok(Piece::Data)) => {}
                     Poll::Ready(Ok(Piece::End)) => return Poll::Ready(finish(exchange, stream)),
                     Poll::Ready(Err(failure)) => return Poll::Ready(broken(&failure, stream)),
-                    Poll::Pending if stream.poll_gone(cx).is_ready() => {
-                        return Poll::Ready(End::Gone);
-                    }
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending if exchange.is_uploaded() => return Poll::Pending,
+                    Poll::Pending => return stream.poll_gone(cx).map(|()| End::Gone),
                 }
             }
             let wanted = exchange.data().len();

@@ -49,41 +49,54 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) fn of(name: &[u8]) -> Kind {
+        // Nearly all names are told apart by their length and first letter.
+        let first = name.first().map_or(0, u8::to_ascii_lowercase);
+        let candidates: &[(&str, Kind)] = match (first, name.len()) {
+            (b'c', 6) => &[("cookie", Kind::Cookie)],
+            (b'c', 10) => &[("connection", Kind::Connection)],
+            (b'c', 14) => &[("content-length", Kind::ContentLength)],
+            (b'e', 6) => &[("expect", Kind::Expect)],
+            (b'f', 9) => &[("forwarded", Kind::Forwarded)],
+            (b'h', 4) => &[("host", Kind::Host)],
+            (b'h', 14) => &[("http2-settings", Kind::Http2Settings)],
+            (b'k', 10) => &[("keep-alive", Kind::KeepAlive)],
+            (b'p', 16) => &[("proxy-connection", Kind::ProxyConnection)],
+            (b'p', 18) => &[("proxy-authenticate", Kind::ProxyAuthenticate)],
+            (b'p', 19) => &[("proxy-authorization", Kind::ProxyAuthorization)],
+            (b't', 2) => &[("te", Kind::Te)],
+            (b't', 7) => &[("trailer", Kind::Trailer)],
+            (b't', 14) => &[("true-client-ip", Kind::Origin)],
+            (b't', 17) => &[("transfer-encoding", Kind::TransferEncoding)],
+            (b'u', 7) => &[("upgrade", Kind::Upgrade)],
+            (b'x', _) => return Kind::of_x(name),
+            _ => &[],
+        };
+        Kind::among(candidates, name)
+    }
+
+    fn among(candidates: &[(&str, Kind)], name: &[u8]) -> Kind {
+        let same = |(known, _): &&(&str, Kind)| known.as_bytes().eq_ignore_ascii_case(name);
+        candidates.iter().find(same).map_or(Kind::Other, |(_, kind)| *kind)
+    }
+
+    fn of_x(name: &[u8]) -> Kind {
         let candidates: &[(&str, Kind)] = match name.len() {
-            2 => &[("te", Kind::Te)],
-            4 => &[("host", Kind::Host)],
-            6 => &[("cookie", Kind::Cookie), ("expect", Kind::Expect)],
-            7 => &[("upgrade", Kind::Upgrade), ("trailer", Kind::Trailer)],
-            9 => &[("x-real-ip", Kind::XRealIp), ("forwarded", Kind::Forwarded)],
-            10 => &[("connection", Kind::Connection), ("keep-alive", Kind::KeepAlive)],
+            9 => &[("x-real-ip", Kind::XRealIp)],
             11 => &[("x-client-ip", Kind::Origin), ("x-forwarded", Kind::Origin)],
             12 => &[("x-request-id", Kind::XRequestId)],
             13 => &[("x-rewrite-url", Kind::OtherTarget)],
-            14 => &[
-                ("content-length", Kind::ContentLength),
-                ("http2-settings", Kind::Http2Settings),
-                ("x-original-url", Kind::OtherTarget),
-                ("true-client-ip", Kind::Origin),
-            ],
+            14 => &[("x-original-url", Kind::OtherTarget)],
             15 => &[("x-forwarded-for", Kind::XForwardedFor), ("x-original-host", Kind::Origin)],
             16 => &[
                 ("x-forwarded-host", Kind::XForwardedHost),
                 ("x-forwarded-port", Kind::XForwardedPort),
-                ("proxy-connection", Kind::ProxyConnection),
             ],
-            17 => &[
-                ("transfer-encoding", Kind::TransferEncoding),
-                ("x-forwarded-proto", Kind::XForwardedProto),
-            ],
-            18 => &[("proxy-authenticate", Kind::ProxyAuthenticate)],
-            19 => &[("proxy-authorization", Kind::ProxyAuthorization)],
+            17 => &[("x-forwarded-proto", Kind::XForwardedProto)],
             _ => &[],
         };
-        let same = |(known, _): &&(&str, Kind)| known.as_bytes().eq_ignore_ascii_case(name);
-        match candidates.iter().find(same) {
-            Some((_, kind)) => *kind,
-            None if is_forwarded(name) => Kind::Origin,
-            None => Kind::Other,
+        match Kind::among(candidates, name) {
+            Kind::Other if is_forwarded(name) => Kind::Origin,
+            kind => kind,
         }
     }
 
@@ -187,6 +200,41 @@ mod tests {
         assert_eq!(Kind::of(b"x-forwarded-fox"), Kind::Origin);
         assert_eq!(Kind::of(b"x-forwardedfox"), Kind::Other);
         assert_eq!(Kind::of(b""), Kind::Other);
+        for (name, kind) in [
+            ("Connection", Kind::Connection),
+            ("Keep-Alive", Kind::KeepAlive),
+            ("Proxy-Connection", Kind::ProxyConnection),
+            ("Proxy-Authenticate", Kind::ProxyAuthenticate),
+            ("Proxy-Authorization", Kind::ProxyAuthorization),
+            ("Trailer", Kind::Trailer),
+            ("Upgrade", Kind::Upgrade),
+            ("HTTP2-Settings", Kind::Http2Settings),
+            ("Content-Length", Kind::ContentLength),
+            ("Host", Kind::Host),
+            ("Expect", Kind::Expect),
+            ("Cookie", Kind::Cookie),
+            ("X-Forwarded-Proto", Kind::XForwardedProto),
+            ("X-Forwarded-Host", Kind::XForwardedHost),
+            ("X-Forwarded-Port", Kind::XForwardedPort),
+            ("Forwarded", Kind::Forwarded),
+            ("X-Real-IP", Kind::XRealIp),
+            ("X-Request-Id", Kind::XRequestId),
+            ("X-Client-IP", Kind::Origin),
+            ("True-Client-IP", Kind::Origin),
+            ("X-Original-Host", Kind::Origin),
+            ("X-Original-URL", Kind::OtherTarget),
+            ("X-Rewrite-URL", Kind::OtherTarget),
+        ] {
+            assert_eq!(Kind::of(name.as_bytes()), kind, "{name}");
+            assert_eq!(Kind::of(name.to_ascii_lowercase().as_bytes()), kind, "{name}");
+            assert_eq!(
+                Kind::of(format!("{name}x").as_bytes()),
+                match kind {
+                    _ if name.starts_with("X-Forwarded-") => Kind::Origin,
+                    _ => Kind::Other,
+                }
+            );
+        }
     }
 
     #[test]

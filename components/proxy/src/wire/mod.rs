@@ -15,8 +15,11 @@ pub(crate) const MOST_HEADERS: usize = 256;
 /// Whether each line of a head ends in CR LF: a lone LF is a line's end to some readers only.
 /// (A lone CR is refused by the parser of lines.)
 fn lines_end_well(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head)
-        .all(|at| at > 0 && head.get(at - 1).is_some_and(|before| *before == b'\r'))
+    let pairs = head.iter().zip(head.get(1..).unwrap_or_default());
+    // No early end: so many bytes are compared at once.
+    let alone =
+        pairs.fold(false, |alone, (one, next)| alone | ((*next == b'\n') & (*one != b'\r')));
+    !alone && head.first() != Some(&b'\n')
 }
 
 /// Whether the head's end may be among the bytes after the first `seen`.
@@ -50,6 +53,16 @@ mod tests {
         assert_eq!(decimal(b"999999999999999999"), Some(999_999_999_999_999_999));
         for wrong in ["", "+1", "-1", "1 ", " 1", "1,1", "0x1", "1_0", "9999999999999999999"] {
             assert_eq!(decimal(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_lone_line_feed_is_no_end_of_a_line() {
+        for well in ["", "a", "\r\n", "a\r\n\r\n", "a\r\nb\r\n", "\r", "a\rb"] {
+            assert!(lines_end_well(well.as_bytes()), "{well:?}");
+        }
+        for wrong in ["\n", "a\n", "a\r\nb\n\r\n", "a\r\n\n", "\n\r\n"] {
+            assert!(!lines_end_well(wrong.as_bytes()), "{wrong:?}");
         }
     }
 

@@ -166,7 +166,8 @@ fn addresses_are_of_the_first_source_that_has_any() {
 #[test]
 fn masters_are_counted_in_their_order() {
     let none: &[&str] = &[];
-    let cases: &[(&[&str], &str, [&[&str]; 5])] = &[
+    type Case<'c> = (&'c [&'c str], &'c str, [&'c [&'c str]; 5]);
+    let cases: &[Case<'_>] = &[
         (&[], "0.0.0.6:7", [&["0.0.0.6"], &["0.0.0.6"], &["0.0.0.6"], none, none]),
         (&["0.0.0.6:7"], "0.0.0.6:7", [&["0.0.0.6"], &["0.0.0.6"], &["0.0.0.6"], none, none]),
         (
@@ -275,7 +276,8 @@ fn names_of_thisdcos_directory() {
 fn names_by_mangling() {
     let long = "b".repeat(70);
     let cut = "b".repeat(63);
-    let cases: &[(&str, Option<&str>, &[&str], &[&str])] = &[
+    type Case<'c> = (&'c str, Option<&'c str>, &'c [&'c str], &'c [&'c str]);
+    let cases: &[Case<'_>] = &[
         ("c.b.a", None, &["c-b-a.devmarathon.eu.mesos"], &["c.b.a.devmarathon.eu.mesos"]),
         (
             "ignored",
