@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::marathon::{self, Decode, Reader, sse};
+use crate::picture::{Changed, Input, Picture, decode};
 
 /// Longer events are refused.
 const MOST: usize = 4096;
@@ -52,6 +53,44 @@ fn events(pieces: &[&[u8]]) -> Option<Vec<sse::Event>> {
         }
     }
     Some(events)
+}
+
+/// Events of a master, each behind its length: what a picture says of tasks, agents and frameworks
+/// fits together whatever comes, and a picture that is told all of it at once is the same.
+pub fn picture(mut data: &[u8]) {
+    let mut picture = Picture::default();
+    while let Some((length, rest)) = data.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (record, rest) = rest.split_at(length);
+        data = rest;
+        if let Ok(Some(input)) = decode(record) {
+            enter(&mut picture, input);
+        }
+    }
+    let mut anew = Picture::default();
+    enter(&mut anew, Input::State(Box::new(picture.state())));
+    assert_eq!(anew.len(), picture.len());
+    assert!(picture.tasks().all(|task| anew.task(&task.framework, &task.id) == Some(task)));
+}
+
+fn enter(picture: &mut Picture, input: Input) {
+    let changed = picture.apply(input);
+    for change in changed {
+        if let Changed::Task { old, new } = change {
+            assert!(old != new && (old.is_some() || new.is_some()));
+        }
+    }
+    let mut count = 0;
+    for task in picture.tasks() {
+        count += 1;
+        let is_it = |other: &Arc<_>| Arc::ptr_eq(other, task);
+        assert!(picture.tasks_on(&task.agent).any(is_it));
+        assert!(picture.tasks_of(&task.framework).any(is_it));
+        // A port of the host is one that exists.
+        assert!(task.host_ports().count() <= task.host_ports.len() * 65536);
+    }
+    assert_eq!(count, picture.len());
+    assert!(picture.kept() <= count);
 }
 
 #[cfg(test)]

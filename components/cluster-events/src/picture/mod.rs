@@ -7,6 +7,8 @@
 mod decode;
 mod facts;
 mod kept;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
