@@ -4,6 +4,7 @@ use super::{
     data_dir::make_private,
     endpoints::Endpoints,
     gateway::{self, Behind, Gateway, Identity},
+    network::{self, Network, VirtualAddresses},
     services::Services,
 };
 use anyhow::{Context, anyhow};
@@ -42,6 +43,9 @@ pub(super) struct Plan {
     pub(super) services: Option<(u16, u16)>,
     /// Ports of the gateway and the identity service; only with services.
     pub(super) gateway: Option<gateway::Ports>,
+    /// Ports of names and virtual addresses; only with services.
+    pub(super) network: Option<network::Ports>,
+    pub(super) virtual_addresses: VirtualAddresses,
     pub(super) security: Mode,
     pub(super) resources: Option<String>,
     pub(super) logging: LevelControl,
@@ -53,6 +57,7 @@ pub(super) struct Cluster {
     master: RunningMaster,
     agents: Vec<RunningAgent>,
     services: Option<Services>,
+    network: Option<Network>,
     identity: Option<Identity>,
     gateway: Option<Gateway>,
     stop_master: CancellationToken,
@@ -109,12 +114,19 @@ impl Cluster {
             }
             None => None,
         };
+        let network = match plan.network {
+            Some(ports) => {
+                Some(Network::start(plan, ports, master.address, folder, identity.as_mut()).await?)
+            }
+            None => None,
+        };
         let gateway = match (plan.gateway, &identity, &services) {
             (Some(ports), Some(identity), Some(services)) => {
                 let behind = Behind {
                     master: master.address,
                     marathon: services.marathon_address(),
                     cosmos: services.cosmos_address(),
+                    net: network.as_ref().map(Network::net_address),
                 };
                 Some(Gateway::start(plan, ports, folder, identity, &behind).await?)
             }
@@ -132,6 +144,9 @@ impl Cluster {
             iam: identity.as_ref().map(Identity::url),
             admin_user: admin.map(|(user, _)| user.to_owned()),
             admin_password_file: admin.map(|(_, file)| file.to_owned()),
+            net: network
+                .as_ref()
+                .map(|network| format!("http://{}", reachable(network.net_address()))),
             ca_file: identity.as_ref().map(|identity| identity.ca_file().to_owned()),
             pid: std::process::id(),
         };
@@ -140,6 +155,7 @@ impl Cluster {
             master,
             agents,
             services,
+            network,
             identity,
             gateway,
             stop_master,
@@ -179,11 +195,12 @@ impl Cluster {
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         let agents = self.agents.iter_mut().map(|agent| &mut agent.join);
         let (services, identity) = (self.services.as_mut(), self.identity.as_mut());
-        let gateway = self.gateway.as_mut();
+        let (gateway, network) = (self.gateway.as_mut(), self.network.as_mut());
         tokio::select! {
             Some(error) = optional(services.map(Services::failed)) => error,
             Some(error) = optional(identity.map(Identity::failed)) => error,
             Some(error) = optional(gateway.map(Gateway::failed)) => error,
+            Some(error) = optional(network.map(Network::failed)) => error,
             result = &mut self.master.join => match result {
                 Ok(Err(error)) => anyhow::Error::new(error).context("the master failed"),
                 _ => anyhow!("the master stopped unexpectedly"),
@@ -199,6 +216,9 @@ impl Cluster {
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
+        }
+        if let Some(network) = self.network {
+            network.stop().await;
         }
         // Before the tasks, so that nobody starts again what is about to end; the next start does.
         if let Some(services) = self.services {

@@ -34,6 +34,9 @@ pub(crate) struct Endpoints {
     /// The authority behind the gateway's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Virtual addresses and where they lead, as a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) net: Option<String>,
     /// The process that runs the cluster.
     #[serde(default)]
     pub(crate) pid: u32,
@@ -80,7 +83,12 @@ impl fmt::Display for Endpoints {
             writeln!(out, "  login           {user}, password in {}", file.display())?;
         }
         writeln!(out, "  master          http://{}", self.mesos_master)?;
-        let services = [("marathon", &self.marathon), ("cosmos", &self.cosmos), ("iam", &self.iam)];
+        let services = [
+            ("marathon", &self.marathon),
+            ("cosmos", &self.cosmos),
+            ("iam", &self.iam),
+            ("net", &self.net),
+        ];
         for (name, url) in services {
             if let Some(url) = url {
                 writeln!(out, "  {name:<15} {url}")?;

@@ -135,6 +135,7 @@ pub(super) struct Behind {
     pub(super) master: SocketAddr,
     pub(super) marathon: SocketAddr,
     pub(super) cosmos: SocketAddr,
+    pub(super) net: Option<SocketAddr>,
 }
 
 /// The gateway itself.
@@ -170,6 +171,8 @@ impl Gateway {
         config.upstreams.mesos = vec![Origin::http(reachable(behind.master))];
         config.upstreams.marathon = vec![Origin::http(reachable(behind.marathon))];
         config.upstreams.cosmos = Some(Origin::http(reachable(behind.cosmos)));
+        let http = |address| Origin::http(reachable(address));
+        config.upstreams.net = behind.net.map(http);
         config.site.metadata = Some(metadata(&data_dir)?);
         config.site.cluster_id = Some(folder.join(CLUSTER_ID));
         config.access_log = Some(data_dir.join("access.jsonl"));

@@ -4,6 +4,7 @@ mod cluster;
 pub(crate) mod data_dir;
 pub(crate) mod endpoints;
 mod gateway;
+mod network;
 mod ports;
 mod services;
 
@@ -12,6 +13,7 @@ use clap::{Args, ValueEnum};
 use cluster::{Cluster, Plan};
 use data_dir::DataDir;
 use http_kit::guard::Mode;
+use network::VirtualAddresses;
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr},
@@ -38,19 +40,23 @@ pub(crate) struct Arguments {
     /// The address to listen on.
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "ADDRESS")]
     listen: IpAddr,
-    /// The usual ports (5050, 5051, ..., 8080, 7070, 8000, 8443, 8101), or any free ones, kept for the next start.
+    /// The usual ports (5050, 5051, ..., 8080, 7070, 8000, 8443, 8101, 8053, 8123, 62080), or any free ones, kept for the next start.
     #[arg(long, value_enum, default_value_t = Ports::Default)]
     ports: Ports,
     /// Resources of each private agent, as cpus:4;mem:1024; what it does not name is detected.
     #[arg(long, value_name = "TEXT")]
     resources: Option<String>,
-    /// Start the kernel only: no Marathon, no Cosmos, no gateway.
+    /// Start the kernel only: no Marathon, no Cosmos, no gateway, no names.
     #[arg(long)]
     no_services: bool,
     /// Who may call the components: with strict, whoever has a token; with permissive, also
     /// programs on this machine that show none; with disabled, everybody, even at the gateway.
     #[arg(long, value_enum, default_value_t = Security::Permissive)]
     security: Security,
+    /// How virtual addresses of services work: by listeners on loopback, or by rules in this
+    /// machine's kernel (needs root).
+    #[arg(long, value_enum, default_value_t = VirtualAddresses::UserSpace, value_name = "WAY")]
+    virtual_ips: VirtualAddresses,
     /// Print the endpoints as one line of JSON when ready, and nothing else.
     #[arg(long)]
     json: bool,
@@ -81,7 +87,8 @@ impl From<Security> for Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ports {
     /// 5050 for the master, 5051 and up for agents, 8080 for Marathon, 7070 for Cosmos, 8000 and
-    /// 8443 for the gateway, 8101 for the identity service.
+    /// 8443 for the gateway, 8101 for the identity service, 8053 and 8123 for names, 62080 for
+    /// virtual addresses.
     Default,
     /// Free ones, the same at every start on a data directory.
     Auto,
@@ -107,13 +114,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let count = 1 + arguments.agents + arguments.public_agents;
     let ports = ports::choose(arguments.ports, arguments.listen, count, data_dir.path())?;
     let (mode, listen) = (arguments.ports, arguments.listen);
-    let (services, gateway) = match arguments.no_services {
-        true => (None, None),
+    let (services, gateway, network) = match arguments.no_services {
+        true => (None, None, None),
         false => {
             let services = ports::choose_for_services(mode, listen, &ports, data_dir.path())?;
             let taken = [&ports[..], &[services.0, services.1]].concat();
             let gateway = ports::choose_for_gateway(mode, listen, &taken, data_dir.path())?;
-            (Some(services), Some(gateway))
+            let taken = [&taken[..], &[gateway.iam, gateway.plain, gateway.tls]].concat();
+            let network = ports::choose_for_network(mode, listen, &taken, data_dir.path())?;
+            (Some(services), Some(gateway), Some(network))
         }
     };
     let plan = Plan {
@@ -121,6 +130,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ports,
         services,
         gateway,
+        network,
+        virtual_addresses: arguments.virtual_ips,
         security: arguments.security.into(),
         agents: arguments.agents,
         public_agents: arguments.public_agents,

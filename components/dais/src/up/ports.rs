@@ -1,10 +1,10 @@
 //! Which ports a cluster listens on.
 
-use super::{Ports, gateway};
-use anyhow::{Context, bail};
+use super::{Ports, gateway, network};
+use anyhow::{Context, anyhow, bail};
 use std::{
     fs, io,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
 };
 
@@ -14,10 +14,14 @@ const COSMOS: u16 = 7070;
 const IAM: u16 = 8101;
 const GATEWAY_PLAIN: u16 = 8000;
 const GATEWAY_TLS: u16 = 8443;
+const DNS: u16 = 8053;
+const DNS_HTTP: u16 = 8123;
+const NET: u16 = 62080;
 const NAME: &str = "ports.json";
 /// Apart from the others, so that more agents do not move the services.
 const SERVICES: &str = "service-ports.json";
 const GATEWAY: &str = "gateway-ports.json";
+const NETWORK: &str = "network-ports.json";
 /// Below the ports that systems give to outgoing connections, so that no executor that looks
 /// for its agent can occupy its agent's port.
 const AUTO: std::ops::Range<u16> = 12_000..30_000;
@@ -48,21 +52,9 @@ pub(super) fn choose_for_services(
     taken: &[u16],
     folder: &Path,
 ) -> anyhow::Result<(u16, u16)> {
-    match ports {
-        Ports::Default => {
-            for port in [MARATHON, COSMOS] {
-                check(listen, port, "stop it, or let dais choose ports with --ports auto")?;
-            }
-            Ok((MARATHON, COSMOS))
-        }
-        Ports::Auto => {
-            let ports = auto(listen, 2, &folder.join(SERVICES), taken)?;
-            match ports.as_slice() {
-                [marathon, cosmos] => Ok((*marathon, *cosmos)),
-                _ => bail!("{} is damaged; remove it", folder.join(SERVICES).display()),
-            }
-        }
-    }
+    let [marathon, cosmos] =
+        several(ports, listen, [MARATHON, COSMOS], taken, &folder.join(SERVICES))?;
+    Ok((marathon, cosmos))
 }
 
 /// The ports of the gateway and the identity service; none of `taken`.
@@ -72,19 +64,41 @@ pub(super) fn choose_for_gateway(
     taken: &[u16],
     folder: &Path,
 ) -> anyhow::Result<gateway::Ports> {
-    let chosen = match ports {
+    let usual = [IAM, GATEWAY_PLAIN, GATEWAY_TLS];
+    let [iam, plain, tls] = several(ports, listen, usual, taken, &folder.join(GATEWAY))?;
+    Ok(gateway::Ports { iam, plain, tls })
+}
+
+/// The ports of names and virtual addresses; none of `taken`.
+pub(super) fn choose_for_network(
+    ports: Ports,
+    listen: IpAddr,
+    taken: &[u16],
+    folder: &Path,
+) -> anyhow::Result<network::Ports> {
+    let usual = [DNS, DNS_HTTP, NET];
+    let [dns, dns_http, net] = several(ports, listen, usual, taken, &folder.join(NETWORK))?;
+    Ok(network::Ports { dns, dns_http, net })
+}
+
+/// The usual ports, or those of the last start.
+fn several<const N: usize>(
+    ports: Ports,
+    listen: IpAddr,
+    usual: [u16; N],
+    taken: &[u16],
+    path: &Path,
+) -> anyhow::Result<[u16; N]> {
+    match ports {
         Ports::Default => {
-            let chosen = vec![IAM, GATEWAY_PLAIN, GATEWAY_TLS];
-            for port in &chosen {
-                check(listen, *port, "stop it, or let dais choose ports with --ports auto")?;
+            for port in usual {
+                check(listen, port, "stop it, or let dais choose ports with --ports auto")?;
             }
-            chosen
+            Ok(usual)
         }
-        Ports::Auto => auto(listen, 3, &folder.join(GATEWAY), taken)?,
-    };
-    match chosen.as_slice() {
-        [iam, plain, tls] => Ok(gateway::Ports { iam: *iam, plain: *plain, tls: *tls }),
-        _ => bail!("{} is damaged; remove it", folder.join(GATEWAY).display()),
+        Ports::Auto => auto(listen, N, path, taken)?
+            .try_into()
+            .map_err(|_| anyhow!("{} is damaged; remove it", path.display())),
     }
 }
 
@@ -130,8 +144,9 @@ fn free(listen: IpAddr, next: &mut u64, taken: &[u16]) -> anyhow::Result<(TcpLis
         *next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let offset = u16::try_from((*next >> 33) % AUTO.len() as u64).unwrap_or_default();
         let port = AUTO.start + offset;
-        if let (false, Ok(listener)) =
-            (taken.contains(&port), TcpListener::bind(SocketAddr::new(listen, port)))
+        let address = SocketAddr::new(listen, port);
+        if let (false, Ok(listener), Ok(_)) =
+            (taken.contains(&port), TcpListener::bind(address), UdpSocket::bind(address))
         {
             return Ok((listener, port));
         }
@@ -142,7 +157,8 @@ fn free(listen: IpAddr, next: &mut u64, taken: &[u16]) -> anyhow::Result<(TcpLis
 /// Names the port and what to do about it, before anything else has started.
 fn check(listen: IpAddr, port: u16, advice: &str) -> anyhow::Result<()> {
     let address = SocketAddr::new(listen, port);
-    match TcpListener::bind(address) {
+    // Names are asked for over both.
+    match TcpListener::bind(address).and_then(|_| UdpSocket::bind(address)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             bail!("port {port} on {listen} is in use by another program; {advice}")

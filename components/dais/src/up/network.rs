@@ -1,0 +1,91 @@
+//! Names and virtual addresses of `dais up`.
+
+use super::{
+    cluster::{Plan, reachable},
+    gateway::Identity,
+    services::open,
+};
+use anyhow::anyhow;
+use clap::ValueEnum;
+use http_kit::guard::Guard;
+use load_balancer::{Config, Role, Way};
+use std::{net::SocketAddr, path::Path, time::Duration};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long a stop waits.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Where they listen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    /// UDP and TCP.
+    pub(super) dns: u16,
+    pub(super) dns_http: u16,
+    pub(super) net: u16,
+}
+
+/// How virtual addresses work on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VirtualAddresses {
+    /// By rules in the kernel of this machine: needs root, and only one cluster can have them.
+    Kernel,
+    /// By listeners on loopback addresses.
+    UserSpace,
+}
+
+/// What runs.
+pub(super) struct Network {
+    balancer: load_balancer::Running,
+    stop: CancellationToken,
+}
+
+// === impl Network ===
+
+impl Network {
+    /// Starts them; returns when they answer.
+    pub(super) async fn start(
+        plan: &Plan,
+        ports: Ports,
+        master: SocketAddr,
+        folder: &Path,
+        mut identity: Option<&mut Identity>,
+    ) -> anyhow::Result<Self> {
+        let guard = identity.as_ref().map_or_else(Guard::disabled, |identity| identity.guard());
+        let mut tokens = |uid| identity.as_mut().map(|identity| identity.tokens(uid));
+        let master = format!("http://{}", reachable(master));
+        let stop = CancellationToken::new();
+        let mut config = Config::new(Role::Both { masters: vec![master] });
+        (config.ip, config.port) = (plan.listen, ports.net);
+        config.dns = Some(format!("http://{}", reachable((plan.listen, ports.dns_http).into())));
+        config.node.way = match plan.virtual_addresses {
+            VirtualAddresses::Kernel => Way::Kernel,
+            VirtualAddresses::UserSpace => Way::UserSpace,
+        };
+        config.guard = guard;
+        config.tokens = tokens("dcos_net");
+        let state = open(&folder.join("net"))?;
+        let balancer = load_balancer::start(config, state, stop.clone()).await?;
+        Ok(Self { balancer, stop })
+    }
+
+    /// Where virtual addresses and their backends are told.
+    pub(super) fn net_address(&self) -> SocketAddr {
+        self.balancer.address
+    }
+
+    /// Resolves when one ends by itself, with why.
+    pub(super) async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.balancer.join).await {
+            Ok(()) => anyhow!("virtual addresses stopped unexpectedly"),
+            Err(error) => anyhow::Error::new(error).context("virtual addresses failed"),
+        }
+    }
+
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if timeout(STOP, self.balancer.join).await.is_err() {
+            eprintln!("dais: virtual addresses did not end within {STOP:?}");
+        }
+    }
+}
