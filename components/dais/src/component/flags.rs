@@ -39,6 +39,7 @@ pub(crate) const MESOS: Manner = Manner { name: "Mesos", variable: "MESOS_", off
 pub(crate) const MARATHON: Manner =
     Manner { name: "Marathon", variable: "MARATHON_", off: "disable_" };
 pub(crate) const COSMOS: Manner = Manner { name: "Cosmos", variable: "COSMOS_", off: "no_" };
+pub(crate) const DNS: Manner = Manner { name: "Mesos-DNS", variable: "MESOS_DNS_", off: "no_" };
 pub(crate) const NETWORK: Manner = Manner { name: "dcos-net", variable: "DCOS_NET_", off: "no_" };
 pub(crate) const IAM: Manner = Manner { name: "Bouncer", variable: "IAM_", off: "no_" };
 

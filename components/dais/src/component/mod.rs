@@ -4,6 +4,7 @@ mod access;
 mod admin_router;
 mod agent;
 mod cosmos;
+mod dns;
 mod flags;
 mod iam;
 mod load_balancer;
@@ -27,6 +28,7 @@ components:
   marathon  keeps services running (port 8080)
   cosmos    installs packages (port 7070)
   iam       knows users and what they may do (port 8101)
+  dns       names of tasks, and of everything else (port 53)
   load-balancer
             virtual addresses of services (port 62080)
   admin-router
@@ -44,6 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "marathon" if help => print!("{}", marathon::help()),
         "cosmos" if help => print!("{}", cosmos::help()),
         "iam" if help => print!("{}", iam::help()),
+        "dns" if help => print!("{}", dns::help()),
         "load-balancer" if help => print!("{}", load_balancer::help()),
         "admin-router" if help => print!("{}", admin_router::help()),
         "master" => return on(Builder::new_multi_thread(), master::run(flags.to_vec())),
@@ -51,6 +54,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         "marathon" => return on(Builder::new_multi_thread(), marathon::run(flags.to_vec())),
         "cosmos" => return on(Builder::new_multi_thread(), cosmos::run(flags.to_vec())),
         "iam" => return on(Builder::new_multi_thread(), iam::run(flags.to_vec())),
+        "dns" => return on(Builder::new_multi_thread(), dns::run(flags.to_vec())),
         "load-balancer" => {
             return on(Builder::new_multi_thread(), load_balancer::run(flags.to_vec()));
         }

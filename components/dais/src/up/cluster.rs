@@ -126,6 +126,7 @@ impl Cluster {
                     master: master.address,
                     marathon: services.marathon_address(),
                     cosmos: services.cosmos_address(),
+                    mesos_dns: network.as_ref().map(Network::dns_http_address),
                     net: network.as_ref().map(Network::net_address),
                 };
                 Some(Gateway::start(plan, ports, folder, identity, &behind).await?)
@@ -134,6 +135,8 @@ impl Cluster {
         };
         let (private, public) = agents.split_at(plan.agents.min(agents.len()));
         let admin = identity.as_ref().map(Identity::admin);
+        let http = |address| format!("http://{}", reachable(address));
+        let names = network.as_ref();
         let endpoints = Endpoints {
             mesos_master: master.address.to_string(),
             agents: addresses(private),
@@ -144,9 +147,9 @@ impl Cluster {
             iam: identity.as_ref().map(Identity::url),
             admin_user: admin.map(|(user, _)| user.to_owned()),
             admin_password_file: admin.map(|(_, file)| file.to_owned()),
-            net: network
-                .as_ref()
-                .map(|network| format!("http://{}", reachable(network.net_address()))),
+            dns: names.and_then(Network::dns_address).map(|one| reachable(one).to_string()),
+            dns_http: names.map(|names| http(names.dns_http_address())),
+            net: names.map(|names| http(names.net_address())),
             ca_file: identity.as_ref().map(|identity| identity.ca_file().to_owned()),
             pid: std::process::id(),
         };

@@ -34,6 +34,11 @@ pub(crate) struct Endpoints {
     /// The authority behind the gateway's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Where names are answered, over UDP and TCP, and their interface for HTTP, as a URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dns: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dns_http: Option<String>,
     /// Virtual addresses and where they lead, as a URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) net: Option<String>,
@@ -87,6 +92,8 @@ impl fmt::Display for Endpoints {
             ("marathon", &self.marathon),
             ("cosmos", &self.cosmos),
             ("iam", &self.iam),
+            ("dns", &self.dns),
+            ("dns over HTTP", &self.dns_http),
             ("net", &self.net),
         ];
         for (name, url) in services {

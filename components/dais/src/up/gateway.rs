@@ -135,6 +135,7 @@ pub(super) struct Behind {
     pub(super) master: SocketAddr,
     pub(super) marathon: SocketAddr,
     pub(super) cosmos: SocketAddr,
+    pub(super) mesos_dns: Option<SocketAddr>,
     pub(super) net: Option<SocketAddr>,
 }
 
@@ -172,6 +173,7 @@ impl Gateway {
         config.upstreams.marathon = vec![Origin::http(reachable(behind.marathon))];
         config.upstreams.cosmos = Some(Origin::http(reachable(behind.cosmos)));
         let http = |address| Origin::http(reachable(address));
+        config.upstreams.mesos_dns = behind.mesos_dns.map(http);
         config.upstreams.net = behind.net.map(http);
         config.site.metadata = Some(metadata(&data_dir)?);
         config.site.cluster_id = Some(folder.join(CLUSTER_ID));

@@ -2,10 +2,11 @@
 
 use super::{
     cluster::{Plan, reachable},
+    data_dir::make_private,
     gateway::Identity,
     services::open,
 };
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use http_kit::guard::Guard;
 use load_balancer::{Config, Role, Way};
@@ -36,6 +37,7 @@ pub(crate) enum VirtualAddresses {
 
 /// What runs.
 pub(super) struct Network {
+    dns: dns::Running,
     balancer: load_balancer::Running,
     stop: CancellationToken,
 }
@@ -55,18 +57,40 @@ impl Network {
         let mut tokens = |uid| identity.as_mut().map(|identity| identity.tokens(uid));
         let master = format!("http://{}", reachable(master));
         let stop = CancellationToken::new();
-        let mut config = Config::new(Role::Both { masters: vec![master] });
+        let mut config = Config::new(Role::Both { masters: vec![master.clone()] });
         (config.ip, config.port) = (plan.listen, ports.net);
         config.dns = Some(format!("http://{}", reachable((plan.listen, ports.dns_http).into())));
         config.node.way = match plan.virtual_addresses {
             VirtualAddresses::Kernel => Way::Kernel,
             VirtualAddresses::UserSpace => Way::UserSpace,
         };
-        config.guard = guard;
+        config.guard = guard.clone();
         config.tokens = tokens("dcos_net");
         let state = open(&folder.join("net"))?;
         let balancer = load_balancer::start(config, state, stop.clone()).await?;
-        Ok(Self { balancer, stop })
+
+        let data_dir = folder.join("dns");
+        make_private(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+        let mut config = dns::Config::new(vec![master]);
+        config.net = Some(format!("http://{}", reachable(balancer.address)));
+        config.data_dir = Some(data_dir);
+        (config.listeners, config.port) = (vec![plan.listen], ports.dns);
+        (config.http_listener, config.http_port) = (plan.listen, ports.dns_http);
+        config.node_ips = vec![reachable((plan.listen, 0).into()).ip()];
+        config.guard = guard;
+        config.tokens = tokens("dcos_mesos_dns");
+        let dns = dns::start(config, stop.clone()).await?;
+        Ok(Self { dns, balancer, stop })
+    }
+
+    /// Where names are answered, over UDP and TCP.
+    pub(super) fn dns_address(&self) -> Option<SocketAddr> {
+        self.dns.udp.first().copied()
+    }
+
+    /// The interface of names for HTTP.
+    pub(super) fn dns_http_address(&self) -> SocketAddr {
+        self.dns.http
     }
 
     /// Where virtual addresses and their backends are told.
@@ -76,16 +100,21 @@ impl Network {
 
     /// Resolves when one ends by itself, with why.
     pub(super) async fn failed(&mut self) -> anyhow::Error {
-        match (&mut self.balancer.join).await {
-            Ok(()) => anyhow!("virtual addresses stopped unexpectedly"),
-            Err(error) => anyhow::Error::new(error).context("virtual addresses failed"),
+        let (what, ended) = tokio::select! {
+            ended = &mut self.balancer.join => ("virtual addresses", ended),
+            ended = &mut self.dns.join => ("the name server", ended),
+        };
+        match ended {
+            Ok(()) => anyhow!("{what} stopped unexpectedly"),
+            Err(error) => anyhow::Error::new(error).context(format!("{what} failed")),
         }
     }
 
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        if timeout(STOP, self.balancer.join).await.is_err() {
-            eprintln!("dais: virtual addresses did not end within {STOP:?}");
+        let ended = async { tokio::join!(self.balancer.join, self.dns.join) };
+        if timeout(STOP, ended).await.is_err() {
+            eprintln!("dais: names or virtual addresses did not end within {STOP:?}");
         }
     }
 }
