@@ -83,10 +83,17 @@ pub async fn start_with(
     };
     let join = tokio::spawn(async move {
         let ended = server.await;
+        let asked = tasks.shutdown.is_cancelled();
         tasks.end().await;
-        ended.map_err(|_| Error::Crashed)
+        outcome(ended.is_ok(), asked)
     });
     Ok(Running { plain, tls, join })
+}
+
+/// An engine that stops although nobody asked for it has lost a part of itself: whoever started it
+/// has to see that it failed.
+fn outcome(ended_well: bool, asked: bool) -> Result<(), Error> {
+    if ended_well && asked { Ok(()) } else { Err(Error::Crashed) }
 }
 
 type Started = (JoinHandle<()>, Option<SocketAddr>, Option<SocketAddr>);
@@ -303,5 +310,17 @@ impl Tasks {
             // An error says that it panicked, and was logged then.
             let _ = join.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_nobody_asked_for_is_a_failure() {
+        assert!(outcome(true, true).is_ok());
+        assert!(matches!(outcome(true, false), Err(Error::Crashed)));
+        assert!(matches!(outcome(false, true), Err(Error::Crashed)));
     }
 }

@@ -56,14 +56,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Server;
 
-/// A server that runs, until the token it was started with is cancelled.
+/// A server that runs until the token it was started with is cancelled, or one of its parts fails.
 pub struct Running {
     pub plain_address: Option<SocketAddr>,
     pub tls_address: Option<SocketAddr>,
     pub metrics: Arc<Metrics>,
     /// Brings in connections that were accepted elsewhere.
     pub doors: Doors,
-    /// Ends when every connection has ended and the threads are gone.
+    /// Ends when every connection has ended and the threads are gone: when the token was cancelled,
+    /// or when a worker has ended by itself, which is a failure.
     pub join: JoinHandle<()>,
 }
 
