@@ -23,7 +23,9 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::record::Name;
-use crate::serve::query::{PLAIN_SIZE, Query};
+use crate::serve::answer::LONGEST;
+use crate::serve::query::{Code, HEADER, PLAIN_SIZE, Query, flag};
+use crate::zone::wire::kind;
 use upstream::Upstreams;
 
 /// Who is asked about foreign names.
@@ -118,32 +120,46 @@ impl Forwarder {
     /// The answer to a question; None where it is none.
     pub async fn answer(&self, asked: Asked) -> Option<Vec<u8>> {
         let Asked { packet, from, is_tcp } = asked;
-        let size = match Query::parse(&packet) {
-            _ if is_tcp => u16::MAX,
-            Ok(query) => u16::try_from(query.size(self.udp_size)).unwrap_or(u16::MAX),
-            Err(_) => return None,
-        };
-        let protocol = if is_tcp { Protocol::Tcp } else { Protocol::Udp };
-        let request = Request::from_bytes(packet, from, protocol).ok()?;
+        let query = Query::parse(&packet).ok()?;
+        let size = if is_tcp { LONGEST } else { query.size(self.udp_size) };
+        let size = u16::try_from(size).unwrap_or(u16::MAX);
+        let Ok(_place) = self.waiting.try_acquire() else { return Some(failed(&query)) };
+        let Some(request) = request(&query, from, is_tcp) else { return Some(failed(&query)) };
         let reply = Reply { size, answer: Arc::default() };
-        let Ok(_place) = self.waiting.try_acquire() else {
-            return failed(&request);
-        };
         self.catalog.handle_request::<_, TokioTime>(&request, reply.clone()).await;
         let mut answer = reply.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.take().or_else(|| failed(&request))
+        Some(answer.take().unwrap_or_else(|| failed(&query)))
     }
 }
 
-/// The question back, with "server failure": 2 in the code, and the bit of answers.
-pub(crate) fn failed(request: &Request) -> Option<Vec<u8>> {
-    let query = Query::parse(request.as_slice()).ok()?;
-    let mut answer = request.as_slice().get(..12 + query.question.len())?.to_vec();
-    let [_, _, high, low, counts @ ..] = answer.first_chunk_mut::<12>()?;
-    *high = *high & 0x01 | 0x80;
-    *low = 0x82;
-    *counts = [0, 1, 0, 0, 0, 0, 0, 0];
-    Some(answer)
+/// The question for hickory: what it is, and nothing else that came with it.
+pub(crate) fn request(query: &Query<'_>, from: SocketAddr, is_tcp: bool) -> Option<Request> {
+    let mut packet =
+        message(query, query.flags & (flag::RECURSION_DESIRED | flag::CHECKING_DISABLED));
+    if let Some(edns) = query.edns {
+        let [k0, k1] = kind::OPT.to_be_bytes();
+        let [s0, s1] = edns.size.to_be_bytes();
+        packet.extend([0, k0, k1, s0, s1, 0, 0, 0, 0, 0, 0]);
+        if let Some(additional) = packet.get_mut(11) {
+            *additional = 1;
+        }
+    }
+    let protocol = if is_tcp { Protocol::Tcp } else { Protocol::Udp };
+    Request::from_bytes(packet, from, protocol).ok()
+}
+
+/// The question back, and that it could not be answered.
+pub(crate) fn failed(query: &Query<'_>) -> Vec<u8> {
+    let flags = flag::RESPONSE | flag::RECURSION_AVAILABLE | Code::ServFail as u16;
+    message(query, flags | query.flags & flag::RECURSION_DESIRED)
+}
+
+/// A header with these flags, and the question.
+fn message(query: &Query<'_>, flags: u16) -> Vec<u8> {
+    let [high, low] = flags.to_be_bytes();
+    let [i0, i1] = query.id;
+    let header: [u8; HEADER] = [i0, i1, high, low, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&header, query.question].concat()
 }
 
 /// Takes the answer that the catalog builds, cut to what the requester takes.

@@ -72,9 +72,17 @@ pub enum ServeError {
     Thread(#[source] io::Error),
 }
 
-/// What was answered so far.
-#[derive(Debug, Default)]
+/// What was answered so far, counted by each thread for itself.
+#[derive(Debug)]
 pub struct Counters {
+    /// The first is that of TCP.
+    lanes: Box<[Lane]>,
+}
+
+/// On a cache line of its own: threads that count do not disturb each other.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Lane {
     answered: AtomicU64,
     unknown: AtomicU64,
     failed: AtomicU64,
@@ -129,27 +137,34 @@ impl Default for Serving {
 // === impl Counters ===
 
 impl Counters {
-    fn count(&self, outcome: &Outcome) {
+    fn new(lanes: usize) -> Counters {
+        Counters { lanes: (0..lanes).map(|_| Lane::default()).collect() }
+    }
+
+    fn count(&self, lane: usize, outcome: &Outcome) {
+        let Some(lane) = self.lanes.get(lane) else { return };
         let counter = match outcome {
-            Outcome::Answered(Code::NoError) => &self.answered,
-            Outcome::Answered(Code::NxDomain) => &self.unknown,
-            Outcome::Answered(Code::ServFail) => &self.failed,
-            Outcome::Answered(_) => &self.refused,
-            Outcome::Foreign => &self.forwarded,
-            Outcome::Dropped => &self.dropped,
+            Outcome::Answered(Code::NoError) => &lane.answered,
+            Outcome::Answered(Code::NxDomain) => &lane.unknown,
+            Outcome::Answered(Code::ServFail) => &lane.failed,
+            Outcome::Answered(_) => &lane.refused,
+            Outcome::Foreign => &lane.forwarded,
+            Outcome::Dropped => &lane.dropped,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Counts {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let sum = |counter: fn(&Lane) -> &AtomicU64| {
+            self.lanes.iter().map(|lane| counter(lane).load(Ordering::Relaxed)).sum()
+        };
         Counts {
-            answered: get(&self.answered),
-            unknown: get(&self.unknown),
-            failed: get(&self.failed),
-            refused: get(&self.refused),
-            forwarded: get(&self.forwarded),
-            dropped: get(&self.dropped),
+            answered: sum(|lane| &lane.answered),
+            unknown: sum(|lane| &lane.unknown),
+            failed: sum(|lane| &lane.failed),
+            refused: sum(|lane| &lane.refused),
+            forwarded: sum(|lane| &lane.forwarded),
+            dropped: sum(|lane| &lane.dropped),
         }
     }
 }
@@ -171,7 +186,7 @@ pub async fn start(
 ) -> Result<Served, ServeError> {
     let (sockets, listeners) = bind(&serving)?;
     let (jobs, waiting) = mpsc::channel(JOBS);
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(1 + sockets.len()));
     let rules = Rules {
         udp_size: serving.udp_size.clamp(query::PLAIN_SIZE, 4096),
         forwards: forwarder.is_some(),
@@ -196,7 +211,7 @@ pub async fn start(
         let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), number);
         let (ended, end) = tokio::sync::oneshot::channel::<()>();
         let work = move || {
-            udp::run(&socket, &shared, seed);
+            udp::run(&socket, &shared, 1 + number, seed);
             drop(ended);
         };
         let thread = std::thread::Builder::new().name(format!("dns-udp-{number}"));

@@ -211,7 +211,7 @@ impl Connection {
             let Shared { zones, rules, .. } = &*self.shared;
             let turn = self.turn >> 8;
             let outcome = answer(zones, rules, message, self.via, turn, &mut self.answer);
-            self.shared.counters.count(&outcome);
+            self.shared.counters.count(0, &outcome);
             match outcome {
                 Outcome::Answered(_) => put_frame(&self.answer, &mut self.write),
                 Outcome::Foreign => {

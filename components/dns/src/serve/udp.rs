@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6,
-    SockaddrLike, recvmmsg, sendmsg, setsockopt, sockopt,
+    SockaddrLike, SockaddrStorage, recvmmsg, sendmsg, sendto, setsockopt, sockopt,
 };
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 use tokio::sync::mpsc;
@@ -101,7 +101,7 @@ impl Socket {
                 sendmsg(fd, &slices, &control, flags, Some(&SockaddrIn6::from(to)))?;
             }
             (to, _) => {
-                self.socket.send_to(answer, to)?;
+                sendto(fd, answer, &SockaddrStorage::from(to), flags)?;
             }
         }
         Ok(())
@@ -175,10 +175,11 @@ struct Packet {
 }
 
 /// Answers until the token is cancelled; blocks its thread.
-pub(super) fn run(socket: &Arc<Socket>, shared: &Shared, seed: u64) {
+pub(super) fn run(socket: &Arc<Socket>, shared: &Shared, lane: usize, seed: u64) {
+    let worker = Worker::new(socket, shared, lane, seed);
     match socket.address() {
-        Ok(SocketAddr::V4(_)) => Worker::new(socket, shared, seed).run::<SockaddrIn>(),
-        Ok(SocketAddr::V6(_)) => Worker::new(socket, shared, seed).run::<SockaddrIn6>(),
+        Ok(SocketAddr::V4(_)) => worker.run::<SockaddrIn>(),
+        Ok(SocketAddr::V6(_)) => worker.run::<SockaddrIn6>(),
         Err(error) => tracing::error!(%error, "a socket without an address"),
     }
 }
@@ -186,6 +187,8 @@ pub(super) fn run(socket: &Arc<Socket>, shared: &Shared, seed: u64) {
 struct Worker<'a> {
     socket: &'a Arc<Socket>,
     shared: &'a Shared,
+    /// Its own place among the counters.
+    lane: usize,
     forward: Option<mpsc::Sender<Job>>,
     limiter: Limiter,
     begun: Instant,
@@ -198,10 +201,11 @@ struct Worker<'a> {
 // === impl Worker ===
 
 impl<'a> Worker<'a> {
-    fn new(socket: &'a Arc<Socket>, shared: &'a Shared, seed: u64) -> Worker<'a> {
+    fn new(socket: &'a Arc<Socket>, shared: &'a Shared, lane: usize, seed: u64) -> Worker<'a> {
         Worker {
             socket,
             shared,
+            lane,
             forward: shared.jobs.clone(),
             limiter: Limiter::new(shared.rate, seed),
             begun: Instant::now(),
@@ -219,9 +223,7 @@ impl<'a> Worker<'a> {
             match self.receive(&mut headers, &mut buffer) {
                 Ok(()) => {
                     self.answer(&buffer);
-                    if let Err(error) = self.send() {
-                        tracing::debug!(%error, "answers could not be sent");
-                    }
+                    self.send();
                 }
                 // Nothing came, or an earlier answer could not be delivered.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
@@ -276,7 +278,7 @@ impl<'a> Worker<'a> {
             self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let Shared { zones, rules, .. } = self.shared;
             let outcome = answer(zones, rules, bytes, via, self.turn >> 8, to);
-            self.shared.counters.count(&outcome);
+            self.shared.counters.count(self.lane, &outcome);
             match outcome {
                 Outcome::Foreign => {
                     let reply = Reply { socket: Arc::clone(self.socket), local };
@@ -301,13 +303,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    fn send(&mut self) {
         let pairs = self.packets.iter().zip(&self.answers).filter(|(_, answer)| !answer.is_empty());
         if self.socket.is_wildcard {
             for (packet, answer) in pairs {
-                self.socket.send(answer, packet.from, packet.local)?;
+                // One that cannot be sent must not take the others with it.
+                let _ = self.socket.send(answer, packet.from, packet.local);
             }
-            return Ok(());
+            return;
         }
         let slices: Vec<([IoSlice<'_>; 1], SocketAddrAny)> = pairs
             .map(|(packet, answer)| ([IoSlice::new(answer)], SocketAddrAny::from(packet.from)))
@@ -320,10 +323,8 @@ impl<'a> Worker<'a> {
             .collect();
         let mut rest = messages.as_mut_slice();
         while !rest.is_empty() {
-            // One that cannot be sent must not take the others with it.
             let sent = sendmmsg(&self.socket.socket, rest, SendFlags::DONTWAIT).unwrap_or(0).max(1);
             rest = rest.get_mut(sent..).unwrap_or_default();
         }
-        Ok(())
     }
 }

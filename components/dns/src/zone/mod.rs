@@ -47,7 +47,6 @@ pub(crate) struct Held {
 }
 
 /// What a name becomes, while a batch is put together.
-#[derive(Default)]
 struct Pending {
     children: u32,
     holds_records: bool,
@@ -230,13 +229,13 @@ impl<'z> Batch<'z> {
     }
 
     fn set(&mut self, name: &[u8], sets: Vec<u8>) {
-        let pending = self.pending(name);
+        let Some(pending) = self.pending(name) else { return };
         pending.holds_records = !sets.is_empty();
         pending.sets = Some(sets);
     }
 
     /// What is pending of a name, begun from what is known of it.
-    fn pending(&mut self, name: &[u8]) -> &mut Pending {
+    fn pending(&mut self, name: &[u8]) -> Option<&mut Pending> {
         if !self.pending.contains_key(name) {
             let held = self.zones.hold(name);
             let known = held.find(name);
@@ -248,7 +247,7 @@ impl<'z> Batch<'z> {
             };
             self.pending.insert(name.into(), pending);
         }
-        self.pending.entry(name.into()).or_default()
+        self.pending.get_mut(name)
     }
 
     fn finish(mut self) {
@@ -261,7 +260,7 @@ impl<'z> Batch<'z> {
     fn settle(&mut self, name: &[u8]) {
         let mut name = name;
         loop {
-            let pending = self.pending(name);
+            let Some(pending) = self.pending(name) else { return };
             let exists = pending.holds_records || pending.children > 0;
             if exists == pending.is_counted {
                 return;
@@ -271,7 +270,7 @@ impl<'z> Batch<'z> {
             if self.zones.apexes.at(name).is_some() {
                 return;
             }
-            let above = self.pending(parent);
+            let Some(above) = self.pending(parent) else { return };
             above.children =
                 if exists { above.children + 1 } else { above.children.saturating_sub(1) };
             name = parent;
