@@ -34,7 +34,7 @@ impl Task {
             canonical: format!("{label}-{hash:05}-s{}.marathon.mesos", number % 1000),
             service: format!("_{label}._tcp.marathon.mesos"),
             name: format!("{label}.marathon.mesos"),
-            address: Ipv4Addr::from_bits(0x0a00_0000 | number % 0x00ff_ffff),
+            address: Ipv4Addr::from_bits(0x0a00_0000 | (number % 0x00ff_ffff)),
             port: 31_000 + (number % 1000) as u16,
         }
     }
