@@ -18,6 +18,12 @@ use http_kit::Client;
 use http_kit::guard::TokenSource;
 use proxy::tls::{Certificates, Source, TlsError};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{GeneralName, ParsedExtension, X509Certificate};
 
@@ -103,11 +109,12 @@ impl Issued {
     async fn first(&self) -> Result<Vec<u8>, CertificateError> {
         let kept = self.kept();
         let now = unix_now();
-        match &kept {
-            Some((pem, facts)) if !facts.is_due(now) && facts.has(&self.names) => {
-                return Ok(pem.clone());
-            }
-            _ => {}
+        if let Some((pem, facts)) = &kept
+            && !facts.is_due(now)
+            && facts.has(&self.names)
+            && !self.is_of_another(pem).await
+        {
+            return Ok(pem.clone());
         }
         let end = tokio::time::Instant::now() + FIRST;
         loop {
@@ -129,8 +136,10 @@ impl Issued {
     async fn keep(&self, certificates: &Certificates) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let facts = self.kept().map(|(_, facts)| facts);
-            if facts.is_some_and(|facts| !facts.is_due(unix_now())) {
+            if let Some((pem, facts)) = self.kept()
+                && !facts.is_due(unix_now())
+                && !self.is_of_another(&pem).await
+            {
                 continue;
             }
             let renewed = match self.issue().await {
@@ -157,6 +166,19 @@ impl Issued {
         let pem = std::fs::read(self.file()).ok()?;
         let facts = Facts::read(&pem)?;
         Some((pem, facts))
+    }
+
+    /// Whether another authority issued it than the one that IAM has now: nobody who trusts this
+    /// one believes it. While IAM cannot be asked, there is no other.
+    async fn is_of_another(&self, pem: &[u8]) -> bool {
+        let request = Request::get(format!("{}/ca/dcos-ca.crt", self.iam));
+        let Ok(request) = request.body(Full::default()) else { return false };
+        match self.client.fetch(request).await {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                is_issued_by(pem, answer.body()) == Some(false)
+            }
+            _ => false,
+        }
     }
 
     /// A new key, and IAM's signature for it; kept in the folder.
@@ -248,6 +270,22 @@ impl Facts {
     }
 }
 
+/// Whether a chain leads to an authority; none if either cannot be read.
+fn is_issued_by(chain: &[u8], authority: &[u8]) -> Option<bool> {
+    let certificates = |pem| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(authority).ok()? {
+        roots.add(authority).ok()?;
+    }
+    let chain = certificates(chain).ok()?;
+    let (first, others) = chain.split_first().filter(|_| !roots.is_empty())?;
+    let first = ParsedCertificate::try_from(first).ok()?;
+    let algorithms = ring::default_provider().signature_verification_algorithms.all;
+    let now = UnixTime::now();
+    let found = verify_server_cert_signed_by_trust_anchor(&first, &roots, others, now, algorithms);
+    Some(found.is_ok())
+}
+
 fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -291,6 +329,30 @@ mod tests {
         assert_eq!(facts.names, names);
         assert!(facts.not_before < facts.not_after);
         assert!(Facts::read(b"nothing").is_none());
+    }
+
+    #[test]
+    fn who_issued_it_is_found_out() {
+        let authority = || {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let pem = params.self_signed(&key).unwrap().pem();
+            (pem, rcgen::Issuer::new(params, key))
+        };
+        // Both have the same name; their keys tell them apart.
+        let ((own, issuer), (other, _)) = (authority(), authority());
+        let params = CertificateParams::new(vec!["gate".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &issuer).unwrap().pem() + &key.serialize_pem();
+        assert_eq!(is_issued_by(pem.as_bytes(), own.as_bytes()), Some(true));
+        assert_eq!(is_issued_by(pem.as_bytes(), other.as_bytes()), Some(false));
+        let both = format!("{other}{own}");
+        assert_eq!(is_issued_by(pem.as_bytes(), both.as_bytes()), Some(true));
+        for nothing in ["", "{}", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            assert_eq!(is_issued_by(pem.as_bytes(), nothing.as_bytes()), None, "{nothing}");
+        }
     }
 
     #[test]

@@ -25,7 +25,12 @@ pub fn gateway_fields(data: &[u8]) {
     let headers = [(name, value), (b"host", b"gate:8443")];
     let head = RequestHead::new(Method::POST, Version::HTTP_11, b"/", headers);
     let Ok(head) = head.map(Arc::new) else { return };
-    if let Presented::Header(token) | Presented::Cookie(token) = credentials::presented(&head) {
+    let tokens = match credentials::presented(&head) {
+        Presented::Header(token) => vec![token],
+        Presented::Cookie(candidates) => candidates.to_vec(),
+        Presented::Nothing | Presented::Unusable => Vec::new(),
+    };
+    for token in tokens {
         // It goes on in a header of its own.
         assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?}");
         assert!(token.len() <= identity::MAX_TOKEN_LENGTH);

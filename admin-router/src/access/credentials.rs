@@ -1,21 +1,31 @@
 //! The token that a request brings.
 
 use proxy::RequestHead;
+use smallvec::SmallVec;
 
 /// The cookies of a login; they never go on.
 pub(crate) const COOKIES: &[&str] = &[TOKEN_COOKIE, "dcos-acs-info-cookie"];
 /// The one that holds the token.
 pub(crate) const TOKEN_COOKIE: &str = "dcos-acs-auth-cookie";
 
+/// Different tokens of one request that are looked at; more are somebody's attempt to keep the
+/// right one from being found.
+const MOST: usize = 8;
+
+/// Different values of the cookie of one request.
+pub(crate) type Candidates<'a> = SmallVec<[&'a str; 2]>;
+
 /// What a request brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Presented<'a> {
     Nothing,
     /// By a program, which chose to send it.
     Header(&'a str),
-    /// By a browser, which sends it for whatever page asks.
-    Cookie(&'a str),
-    /// Something that is no token, or more than one.
+    /// By a browser, which sends it for whatever page asks. A page below the gateway, or a site
+    /// beside it, can set cookies of that name too, for other paths and domains: there may be
+    /// several.
+    Cookie(Candidates<'a>),
+    /// Something that is no token, or too many.
     Unusable,
 }
 
@@ -30,19 +40,33 @@ pub(crate) fn presented(head: &RequestHead) -> Presented<'_> {
             None => Presented::Unusable,
         };
     }
-    let mut found = Presented::Nothing;
-    for header in head.all("cookie") {
-        for value in cookies(header, TOKEN_COOKIE) {
-            found = match (found, std::str::from_utf8(value)) {
-                (Presented::Nothing, Ok(token)) if is_token(token) => Presented::Cookie(token),
-                // The same twice is what two paths or domains can lead to; two different ones
-                // are somebody's attempt to slip one in.
-                (Presented::Cookie(known), Ok(token)) if known == token => found,
-                _ => return Presented::Unusable,
-            };
+    let (mut candidates, mut has_any) = (Candidates::new(), false);
+    for value in values(head) {
+        has_any = true;
+        let Some(token) = std::str::from_utf8(value).ok().filter(|text| is_token(text)) else {
+            continue;
+        };
+        if !candidates.contains(&token) {
+            candidates.push(token);
         }
     }
-    found
+    match candidates.len() {
+        0 if has_any => Presented::Unusable,
+        0 => Presented::Nothing,
+        1..=MOST => Presented::Cookie(candidates),
+        _ => Presented::Unusable,
+    }
+}
+
+/// Whether the cookie has more than one value, only one of which can be that of the last login.
+pub(crate) fn is_ambiguous(head: &RequestHead) -> bool {
+    let mut values = values(head);
+    let first = values.next();
+    values.any(|value| Some(value) != first)
+}
+
+fn values(head: &RequestHead) -> impl Iterator<Item = &[u8]> {
+    head.all("cookie").flat_map(|header| cookies(header, TOKEN_COOKIE))
 }
 
 /// `token=<token>` or `Bearer <token>`.
@@ -83,7 +107,11 @@ mod tests {
     fn check(headers: &[(&str, &str)], expected: Presented<'_>) {
         let headers = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let head = RequestHead::new(Method::GET, Version::HTTP_11, b"/", headers).unwrap();
-        assert_eq!(presented(&head), expected);
+        assert_eq!(format!("{:?}", presented(&head)), format!("{expected:?}"));
+    }
+
+    fn by_cookie<'a>(tokens: &[&'a str]) -> Presented<'a> {
+        Presented::Cookie(tokens.iter().copied().collect())
     }
 
     #[test]
@@ -97,9 +125,9 @@ mod tests {
             "x=y; dcos-acs-auth-cookie=\"a.b.c\";z",
             "a;;dcos-acs-auth-cookie=a.b.c",
         ] {
-            check(&[("cookie", header)], Presented::Cookie("a.b.c"));
+            check(&[("cookie", header)], by_cookie(&["a.b.c"]));
         }
-        check(&[("cookie", "x=1"), ("cookie", "dcos-acs-auth-cookie=t")], Presented::Cookie("t"));
+        check(&[("cookie", "x=1"), ("cookie", "dcos-acs-auth-cookie=t")], by_cookie(&["t"]));
         check(
             &[("cookie", "xdcos-acs-auth-cookie=t; dcos-acs-auth-cookies=t")],
             Presented::Nothing,
@@ -116,12 +144,20 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_are_none() {
+    fn two_tokens_in_headers_are_none_and_in_cookies_candidates() {
         check(&[("authorization", "token=a"), ("authorization", "token=a")], Presented::Unusable);
         let two = |first, second| format!("{TOKEN_COOKIE}={first}; {TOKEN_COOKIE}={second}");
-        check(&[("cookie", &two("a", "b"))], Presented::Unusable);
-        check(&[("cookie", &two("a", "a"))], Presented::Cookie("a"));
-        check(&[("cookie", &two("a", ""))], Presented::Unusable);
+        check(&[("cookie", &two("a", "b"))], by_cookie(&["a", "b"]));
+        check(&[("cookie", &two("a", "a"))], by_cookie(&["a"]));
+        check(&[("cookie", &two("a", ""))], by_cookie(&["a"]));
+        check(&[("cookie", &two("", "x y"))], Presented::Unusable);
+        let many: Vec<String> =
+            (0..=MOST).map(|number| format!("{TOKEN_COOKIE}={number}")).collect();
+        check(&[("cookie", &many.join("; "))], Presented::Unusable);
+        check(
+            &[("cookie", &many[1..].join("; "))],
+            by_cookie(&["1", "2", "3", "4", "5", "6", "7", "8"]),
+        );
         let long = format!("{TOKEN_COOKIE}={}", "x".repeat(9000));
         check(&[("cookie", &long)], Presented::Unusable);
     }

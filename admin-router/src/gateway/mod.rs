@@ -4,6 +4,7 @@
 //! where it leads. Nothing here reads the target as it was sent.
 
 mod cache;
+mod forget;
 mod forward;
 mod location;
 mod login;
@@ -23,7 +24,7 @@ use proxy::{
     Decision, Metrics, Network, Path, Peer, Policy, Refusal, RequestHead, Response, RouteId, Scheme,
 };
 
-use crate::access::{Caller, Denial, Gate};
+use crate::access::{Caller, Denial, Gate, credentials};
 use crate::cluster::Cluster;
 use crate::config::{Role, Secret, Site};
 use crate::pages::{Pages, Text, is_navigation, target};
@@ -278,6 +279,10 @@ impl Inner {
                 self.pages.error(Some(head), peer, StatusCode::SERVICE_UNAVAILABLE, &own(text))
             }
         };
+        if denial == Denial::Unauthenticated && credentials::is_ambiguous(head) {
+            // Whatever pages of services have set for paths of their own must not outlive a login.
+            response.headers.extend(forget::cookies(head, peer.scheme));
+        }
         response.user = caller.user();
         respond(response, ask.id)
     }

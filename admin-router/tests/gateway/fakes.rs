@@ -138,6 +138,7 @@ impl Iam {
                 assert!(same, "the stream is for the gateway");
                 self.stream()
             }
+            "/ca/dcos-ca.crt" => Response::new(Body::Full(self.authority_pem.clone().into())),
             "/ca/api/v2/sign" => {
                 assert!(authorization.is_some(), "signing needs a token");
                 let request = value["certificate_request"].as_str().unwrap();

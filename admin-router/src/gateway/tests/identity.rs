@@ -278,6 +278,41 @@ fn what_comes_without_tls_is_sent_to_tls() {
 }
 
 #[test]
+fn a_second_cookie_locks_nobody_out() {
+    let bench = Bench::default();
+    let ask = |cookies: &[String]| {
+        let cookies: Vec<_> =
+            cookies.iter().map(|token| format!("dcos-acs-auth-cookie={token}")).collect();
+        let cookie = [("cookie", cookies.join("; ")), ("accept", "text/html".to_owned())];
+        let cookie = cookie.each_ref().map(|(name, value)| (*name, value.as_str()));
+        bench.decide(Method::GET, "/service/marathon/ui/x", &cookie)
+    };
+    let own = token("marathon");
+    // What is no token, or counts no more, is as if it were not there.
+    let stale = token_until("admin", now() - 3600, 0);
+    for other in ["x".to_owned(), String::new(), "a b".to_owned(), stale, own.clone()] {
+        for cookies in [[own.clone(), other.clone()], [other.clone(), own.clone()]] {
+            let forward = ask(&cookies).unwrap_or_else(|r| panic!("{other}: {}", r.status));
+            let sent = forward.request.set.iter().find(|(name, _)| *name == "authorization");
+            assert_eq!(sent.unwrap().1.to_str().unwrap(), format!("token={own}"));
+        }
+    }
+    assert!(ask(&[own.clone(), token_until("marathon", now() + 99, 0)]).is_ok(), "the same user");
+    // Between two users nobody chooses; a login makes an end of it.
+    let response = ask(&[own.clone(), token("admin")]).err().unwrap();
+    assert_eq!(response.status, 302);
+    let expired: Vec<_> =
+        response.headers.iter().filter(|(name, _)| *name == "set-cookie").collect();
+    for path in ["/", "/service", "/service/", "/service/marathon", "/service/marathon/ui/"] {
+        let text = format!("dcos-acs-auth-cookie=; Path={path}; Max-Age=0; HttpOnly; Secure");
+        assert!(expired.iter().any(|(_, value)| *value == text.as_str()), "{path}: {expired:?}");
+    }
+    // With one cookie there is nothing to clear.
+    let response = ask(&["x".to_owned()]).err().unwrap();
+    assert!(header(&response, "set-cookie").is_none());
+}
+
+#[test]
 fn wildcards_are_no_place_to_go() {
     let mut bench = Bench::with(Fixed::default(), |config| {
         config.names = vec!["*.example.com".to_owned(), "gate".to_owned()];
