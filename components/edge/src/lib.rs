@@ -10,4 +10,11 @@
 // A test that fails says so by panicking.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod auth;
+pub mod certificates;
 pub mod labels;
+mod listeners;
+pub mod live;
+mod policy;
+pub mod routes;
+mod tcp;

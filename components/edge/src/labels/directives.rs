@@ -172,10 +172,10 @@ fn directive(template: Template, words: &[&str], options: &mut Options) -> Optio
             }
             options.request.push(rule);
         }
-        (["http-response", rest @ ..], _) => options.response.push(header(rest)?),
+        (["http-response", rest @ ..], _) => options.response.push(always(header(rest)?)?),
         // As they were written before HAProxy 2.1.
         (["rspadd", line, condition @ ..], _) => {
-            options.response.push(whole(line, condition, Action::Add)?);
+            options.response.push(always(whole(line, condition, Action::Add)?)?);
         }
         (["reqadd", line, condition @ ..], _) => {
             let rule = whole(line, condition, Action::Add)?;
@@ -191,6 +191,11 @@ fn directive(template: Template, words: &[&str], options: &mut Options) -> Optio
         _ => return None,
     }
     Some(())
+}
+
+/// Answers do not know how they were asked for.
+fn always(rule: HeaderRule) -> Option<HeaderRule> {
+    (rule.when == When::Always).then_some(rule)
 }
 
 fn is_own(name: &HeaderName) -> bool {
@@ -349,6 +354,7 @@ mod tests {
             "cookie x insert",
             "rspirep a b",
             "http-response set-header \"X",
+            "http-response set-header X y if { ssl_fc }",
         ] {
             let (found, left) = options(text);
             assert_eq!((found, left.len()), (Options::default(), 1), "{text}");

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use proxy::Network;
 
+/// More take longer than a request may.
+const MOST_ROUNDS: u32 = 1_000_000;
+
 /// Which requests of a host, as `path_beg` of HAProxy's has it: any that begins so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
@@ -101,6 +104,12 @@ impl Auth {
         }
         if !["$5$", "$6$"].iter().any(|kind| hash.starts_with(kind)) {
             return Err("only hashes of crypt's kinds $5$ and $6$ (SHA-256, SHA-512) are checked");
+        }
+        let rounds = hash.split('$').nth(2).and_then(|part| part.strip_prefix("rounds="));
+        if rounds
+            .is_some_and(|rounds| !rounds.parse().is_ok_and(|rounds: u32| rounds <= MOST_ROUNDS))
+        {
+            return Err("the hash asks for too many rounds");
         }
         Ok(Auth { realm: realm.into(), user: user.into(), hash: hash.into() })
     }
