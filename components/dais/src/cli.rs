@@ -41,6 +41,19 @@ enum Command {
     ///
     /// Told by the environment: PORT0 (8000), HELLO_NAME, HELLO_VERSION, HELLO_LISTEN.
     HelloWorld,
+    /// Balance traffic from outside over services, by the labels of Marathon-LB.
+    ///
+    /// The flags are those of the original where it has them; `dais edge --help` lists them.
+    /// `dais edge render-haproxy` prints the configuration with which HAProxy would do the same.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "dais edge [render-haproxy] --group=NAME [--flag=value]..."
+    )]
+    Edge {
+        /// `render-haproxy` or nothing, then flags.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+        arguments: Vec<String>,
+    },
     /// Run tasks from the command line, and look into them.
     Task(Task),
     #[command(flatten)]
@@ -70,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Up(arguments) => on(Builder::new_multi_thread(), up::run(arguments)),
         Command::Run { arguments } => component::run(&arguments),
         Command::HelloWorld => on(Builder::new_current_thread(), hello_world()),
+        Command::Edge { arguments } => component::edge(&arguments),
         Command::Task(Task { command: Some(TaskCommand::Run(arguments)), .. }) => {
             on(Builder::new_current_thread(), task::run(*arguments, globals))
         }

@@ -2,8 +2,10 @@
 //!
 //! 1. [`labels`] reads what Marathon-LB's users write; whatever is not honoured is told of.
 //! 2. [`routes`] makes of apps, tasks and health what is served where. Pure.
-//! 3. The rest puts it on sockets: a policy of the engine in `proxy`, listeners that come and go
+//! 3. [`live`] is what is served right now: read by every request, changed without a lock.
+//! 4. The rest puts it on sockets: a policy of the engine in `proxy`, listeners that come and go
 //!    with services, statistics as HAProxy shows them.
+//! 5. [`haproxy`] writes the configuration with which HAProxy would do the same.
 //!
 //! It is not: the gateway of the cluster's own APIs, which is `admin-router`.
 #![forbid(unsafe_code)]
@@ -12,9 +14,19 @@
 
 mod auth;
 pub mod certificates;
+mod config;
+mod control;
+mod follow;
+pub mod haproxy;
 pub mod labels;
 mod listeners;
 pub mod live;
 mod policy;
+pub mod render;
 pub mod routes;
+mod run;
+pub mod settings;
 mod tcp;
+
+pub use config::{AccessLog, Config, Credentials};
+pub use run::{Running, StartError, start};

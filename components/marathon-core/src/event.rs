@@ -1,6 +1,6 @@
 //! What happened, for the stream of events and those who follow deployments.
 
-use crate::{Condition, IpAddress};
+use crate::{Condition, Goal, IpAddress};
 use marathon_model::{
     App, InstanceId, PathId, Timestamp,
     app::HealthCheck,
@@ -118,6 +118,9 @@ pub enum EventKind {
         agent: Option<String>,
         host: Option<String>,
         version: Timestamp,
+        goal: Goal,
+        /// Its task is about to be told to end. Whoever sends it requests hears this first.
+        killing: bool,
     },
     UnknownInstanceTerminated {
         instance: InstanceId,

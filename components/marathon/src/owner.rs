@@ -2,7 +2,8 @@
 //! write that fails.
 //!
 //! It hands the core what happens, in batches. What a batch wants is done only when its writes
-//! are on disk: calls, events, the view, answers, probes, in this order. While a batch is being
+//! are on disk: the view, events, calls, answers, probes, in this order: whoever follows the events
+//! hears of a kill before the task does. While a batch is being
 //! written the next one gathers, so that many commands share one flush.
 use std::{
     future::Future,
@@ -301,9 +302,9 @@ impl Owner {
 
     /// Does what depends on nothing but what is on disk.
     fn perform(&mut self, inbox: &Inbox, effects: Effects, view: View) {
-        self.framework.calls.sending.make(effects.calls);
         inbox.show(view);
         inbox.publish(effects.events);
+        self.framework.calls.sending.make(effects.calls);
         for (id, answer) in effects.replies {
             if let Some(reply) = self.replies.remove(&id) {
                 // Nobody may wait any more.

@@ -5,6 +5,7 @@ mod admin_router;
 mod agent;
 mod cosmos;
 mod dns;
+mod edge;
 mod flags;
 mod iam;
 mod load_balancer;
@@ -65,6 +66,23 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         other => bail!("there is no component '{other}'\n\n{USAGE}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `dais edge`, with its flags.
+pub(crate) fn edge(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    if arguments.iter().any(|flag| flag == "--help" || flag == "-h" || flag == "--longhelp") {
+        print!("{}", edge::help());
+        return Ok(ExitCode::SUCCESS);
+    }
+    match arguments.split_first() {
+        Some((first, flags)) if first == "render-haproxy" => {
+            on(Builder::new_current_thread(), edge::render(flags.to_vec()))
+        }
+        Some((first, flags)) if first == "run" => {
+            on(Builder::new_multi_thread(), edge::run(flags.to_vec()))
+        }
+        _ => on(Builder::new_multi_thread(), edge::run(arguments.to_vec())),
+    }
 }
 
 /// Logging of a component, whose flags name levels as Mesos does.

@@ -290,12 +290,15 @@ fn agent_config(
     config.registration_backoff_factor = Duration::from_millis(1);
     config.resources = Some(match (&plan.resources, public) {
         (Some(text), false) => text.clone(),
-        _ => resources(number, memory),
+        _ => resources(number, memory, public && number == plan.agents),
     });
     if public {
         config.default_role = "slave_public".to_owned();
         config.attributes = Some("public_ip:true".to_owned());
     }
+    // Tasks that are part of the cluster find its services by that.
+    let data_dir = folder.display().to_string();
+    config.executor_environment_variables = Some([("DAIS_DATA_DIR".to_owned(), data_dir)].into());
     Ok(config)
 }
 
@@ -309,11 +312,13 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// All agents are on one machine: they share its memory and must not hand out one port twice.
 /// Each may use every core.
-fn resources(number: usize, memory: Option<u64>) -> String {
+fn resources(number: usize, memory: Option<u64>, edge: bool) -> String {
     let number = u64::try_from(number).unwrap_or_default();
     let begin = TASK_PORTS.saturating_sub(number * TASK_PORT_COUNT).max(1024);
     let end = begin + TASK_PORT_COUNT - 1;
-    let ports = format!("ports:[{begin}-{end}]");
+    // The first public agent has what is known outside: there can be one of each on a machine.
+    let known = if edge { "80-80,443-443,9090-9091,10000-10100," } else { "" };
+    let ports = format!("ports:[{known}{begin}-{end}]");
     memory.map_or(ports.clone(), |memory| format!("mem:{memory};{ports}"))
 }
 
@@ -332,8 +337,8 @@ mod tests {
 
     #[test]
     fn agents_never_share_a_port() {
-        assert_eq!(resources(0, Some(512)), "mem:512;ports:[31000-31999]");
-        assert_eq!(resources(1, None), "ports:[30000-30999]");
+        assert_eq!(resources(0, Some(512), false), "mem:512;ports:[31000-31999]");
+        assert_eq!(resources(1, None, false), "ports:[30000-30999]");
     }
 
     #[tokio::test]

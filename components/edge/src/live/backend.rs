@@ -32,7 +32,8 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Entry {
     pub server: Arc<Server>,
-    pub draining: bool,
+    /// As it is now.
+    pub fact: routes::Server,
     /// For clients that are not bound to it yet.
     binding: Option<Arc<dyn ResponseEdit>>,
 }
@@ -79,7 +80,7 @@ pub struct Usual {
 }
 
 /// A server for a request.
-pub struct Chosen {
+pub(crate) struct Chosen {
     pub server: Arc<Server>,
     pub edit: Option<Arc<dyn ResponseEdit>>,
 }
@@ -208,7 +209,7 @@ impl Backend {
                 };
                 let sticky = self.service.settings.sticky;
                 let binding = sticky.then(|| Edit::of(&self.service, Some(fact))).flatten();
-                Entry { server, draining: fact.draining, binding }
+                Entry { server, fact: fact.clone(), binding }
             })
             .collect();
         let facts = || service.servers.iter().enumerate().filter(|(_, fact)| !fact.draining);

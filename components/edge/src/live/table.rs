@@ -96,6 +96,10 @@ impl Table {
             return Err(format!("port {port} is the balancer's own: no listener of its own"));
         }
         if !ports.allowed.iter().any(|range| range.contains(&port)) {
+            // Marathon gives every service a port: whoever names a host needs none.
+            if !service.settings.hosts.is_empty() && service.settings.port.is_none() {
+                return Ok(());
+            }
             return Err(format!("port {port} is none of this balancer's: no listener of its own"));
         }
         if service.mode == Mode::Tcp && service.settings.ssl_cert.is_some() {

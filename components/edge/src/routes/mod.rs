@@ -21,6 +21,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::labels::Problem;
+pub use facts::HealthCheck;
 use facts::{AppFact, State, TaskFact, TaskNews, What};
 use groups::Merged;
 use pseudo::PseudoPorts;

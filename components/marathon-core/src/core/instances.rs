@@ -159,7 +159,8 @@ impl Core {
                     self.out.writes.push(Write::PutInstance(after.clone()));
                 }
                 let changed = |before: &Arc<Instance>| {
-                    (before.condition, before.goal) != (after.condition, after.goal)
+                    (before.condition, before.goal, before.killing)
+                        != (after.condition, after.goal, after.killing)
                 };
                 if before.as_ref().is_none_or(changed) {
                     self.changed_event(&after);
@@ -189,6 +190,8 @@ impl Core {
             agent: instance.placement.as_ref().map(|placement| placement.agent_id.clone()),
             host: instance.placement.as_ref().map(|placement| placement.host.clone()),
             version: instance.spec.version,
+            goal: instance.goal,
+            killing: instance.killing,
         });
     }
 

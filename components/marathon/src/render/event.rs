@@ -106,11 +106,23 @@ fn more_fields(object: &mut Object<'_>, kind: &EventKind) {
             json::list(object.key("ports"), ports, json::integer);
             moment(object.key("version"), *version);
         }
-        EventKind::InstanceChanged { instance, condition, app, agent, host, version } => {
+        EventKind::InstanceChanged {
+            instance,
+            condition,
+            app,
+            agent,
+            host,
+            version,
+            goal,
+            killing,
+        } => {
             instance_of(object, instance, condition.name(), app);
             nullable(object, "agentId", agent.as_deref());
             nullable(object, "host", host.as_deref());
             moment(object.key("runSpecVersion"), *version);
+            // Ours: the original tells of a kill only when the agent has begun with it.
+            object.string("goal", goal.name());
+            object.boolean("killing", *killing);
         }
         EventKind::UnknownInstanceTerminated { instance, app, condition } => {
             instance_of(object, instance, condition.name(), app);

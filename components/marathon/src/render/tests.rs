@@ -221,9 +221,12 @@ fn events_have_the_originals_members() {
                 agent: None,
                 host: None,
                 version: at,
+                goal: marathon_core::Goal::Running,
+                killing: false,
             },
             json!({"instanceId": ID, "condition": "Scheduled", "runSpecId": "/a/web",
-                   "agentId": null, "host": null, "runSpecVersion": moment}),
+                   "agentId": null, "host": null, "runSpecVersion": moment,
+                   "goal": "Running", "killing": false}),
         ),
         (
             EventKind::InstanceHealthChanged {
