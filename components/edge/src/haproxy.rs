@@ -44,7 +44,7 @@ pub fn render(frame: &Frame<'_>, services: &[&Service]) -> String {
     // Those of equal weight stay in their order.
     let mut by_weight: Vec<&Service> = services.to_vec();
     by_weight.sort_by_key(|service| std::cmp::Reverse(service.settings.weight));
-    by_weight.retain(|service| !service.settings.hosts.is_empty());
+    by_weight.retain(|service| !service.settings.hosts.is_empty() && service.mode == Mode::Http);
     if let Some(port) = config.http_port {
         line(&mut out, 0, "\nfrontend marathon_http_in");
         line(&mut out, 1, &format!("bind {}", address(config.bind, port)));

@@ -57,7 +57,7 @@ pub async fn of_marathon(config: &Config) -> Result<Rendered, RenderError> {
     let (ask, _login) = asking(config, &token)?;
     let (to, mut heard) = mpsc::channel(16);
     let marathons = config.marathons.clone();
-    let follower = Follower { ask, marathons, decoder: Arc::new(Reader), to };
+    let follower = Follower { ask, marathons, decoder: Arc::new(Reader), after: 0, to };
     let read = async {
         while let Some((_, event)) = heard.recv().await {
             if let Event::Apps { apps, .. } = event {

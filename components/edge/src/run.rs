@@ -126,6 +126,7 @@ pub async fn start(config: Config, token: CancellationToken) -> Result<Running, 
         listeners: Listeners::new(Arc::clone(&shared)),
         control: Arc::clone(&control),
         look_ups: JoinSet::new(),
+        last: 0,
         changed: Arc::new(Notify::new()),
     };
     let (ask, login) = asking(&control.config, &token)?;
@@ -248,6 +249,8 @@ struct Center {
     listeners: Listeners,
     control: Arc<Control>,
     look_ups: JoinSet<(Arc<str>, Option<std::net::IpAddr>)>,
+    /// The number of the last event.
+    last: u64,
     /// Certificates were read anew.
     changed: Arc<Notify>,
 }
@@ -275,6 +278,7 @@ impl Center {
             ask: Arc::clone(ask),
             marathons: self.control.config.marathons.clone(),
             decoder: Arc::new(Reader),
+            after: self.last,
             to,
         };
         let following = follower.run();
@@ -312,6 +316,7 @@ impl Center {
     }
 
     fn hear(&mut self, (turn, event): Heard) -> Changed {
+        self.last = turn.number;
         match event {
             Event::Apps { as_of, apps } => {
                 self.control.ready.store(true, Ordering::Relaxed);

@@ -236,6 +236,10 @@ fn contradictions(settings: &Settings, index: usize) -> Vec<Problem> {
         let text = "without effect: no HAPROXY_n_VHOST says for which host";
         problems.push(Problem::new(&label(name), Kind::Invalid, text));
     };
+    if !settings.hosts.is_empty() && settings.mode == Some(Mode::Tcp) {
+        let text = "without effect: who only passes bytes on does not see hosts (HAPROXY_n_MODE)";
+        return vec![Problem::new(&label("VHOST"), Kind::Invalid, text)];
+    }
     if settings.hosts.is_empty() {
         if settings.paths.is_some() {
             without_host("PATH");

@@ -75,7 +75,8 @@ impl Table {
     fn add(&mut self, backend: Arc<Backend>, ports: &Ports) {
         let (at, service) = (self.backends.len(), Arc::clone(&backend.service));
         self.names.insert(Arc::clone(&service.name), at);
-        for host in &service.settings.hosts {
+        let hosts = service.settings.hosts.iter().filter(|_| service.mode == Mode::Http);
+        for host in hosts {
             let rules = self.hosts.entry(Arc::clone(host)).or_default();
             if rules.last() != Some(&at) {
                 rules.push(at);
