@@ -2,6 +2,7 @@
 
 mod freshness;
 mod load;
+mod master;
 pub(crate) mod own;
 mod servers;
 mod zone;
@@ -50,7 +51,7 @@ pub(crate) fn run(run: &Run) -> Result<()> {
         }
     }
     if run.wants(freshness::NAME) {
-        freshness::run(run)?;
+        freshness::run(&setup, run)?;
     }
     Ok(())
 }

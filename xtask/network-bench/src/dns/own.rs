@@ -2,28 +2,37 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use dns::Config;
 use dns::serve::{Network, Serving, TcpLimits};
 use dns::zone::Zones;
 use tokio_util::sync::CancellationToken;
 
-use super::zone::{Task, Zone};
+use super::zone::Zone;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[arg(long)]
     port: u16,
-    #[arg(long)]
+    /// What the others read from a file.
+    #[arg(long, default_value_t = 0)]
     records: usize,
+    /// Follows this master instead, as our name server does.
+    #[arg(long)]
+    master: Option<String>,
+    /// Where its API is, then.
+    #[arg(long, default_value_t = 0)]
+    http_port: u16,
 }
 
 /// Serves until it is ended from outside.
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    if let Some(master) = &arguments.master {
+        return runtime.block_on(follow(master, arguments));
+    }
     runtime.block_on(async {
         let zones = Arc::new(Zones::new(vec![dns::zone::Zone::new("mesos", 60)], Vec::new()));
         let zone = Zone::with_records(arguments.records);
@@ -41,8 +50,19 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     })
 }
 
+async fn follow(master: &str, arguments: &Arguments) -> Result<()> {
+    let config = Config {
+        port: arguments.port,
+        http_port: arguments.http_port,
+        external_on: false,
+        ..Config::new(vec![master.to_owned()])
+    };
+    let running = dns::start(config, CancellationToken::new()).await?;
+    running.join.await.context("the server ended")
+}
+
 /// In pieces, as they would come; nothing else is left on the heap afterwards.
-pub(crate) fn fill(zones: &Zones, zone: &Zone) {
+fn fill(zones: &Zones, zone: &Zone) {
     zones.reload(Vec::new());
     let mut changes = Vec::new();
     for task in zone.tasks() {
@@ -52,28 +72,4 @@ pub(crate) fn fill(zones: &Zones, zone: &Zone) {
         }
     }
     zones.publish(changes);
-}
-
-/// Tasks go and come, at a steady rate, until it is over; says how many changes a second it were.
-pub(crate) fn change(zones: &Zones, zone: &Zone, a_second: u32, is_over: &AtomicBool) -> f64 {
-    let step = Duration::from_secs(1) / a_second;
-    let begun = Instant::now();
-    let mut next = begun;
-    let mut count = 0.0;
-    for number in (0..zone.tasks).cycle() {
-        for is_there in [false, true] {
-            if is_over.load(Ordering::Relaxed) {
-                return count / begun.elapsed().as_secs_f64();
-            }
-            let mut changes = Task::new(number).changes();
-            if !is_there {
-                changes.iter_mut().for_each(|change| change.records.clear());
-            }
-            zones.publish(changes.into());
-            count += 1.0;
-            next += step;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-    }
-    count
 }

@@ -66,6 +66,16 @@ impl Setup {
         self.finish("ours", &mut command, port)
     }
 
+    /// Ours, fed by a master, and where its API is.
+    pub(crate) fn start_fed(&self, master: std::net::SocketAddr) -> Result<(Server, u16)> {
+        let (port, http) = (free_port()?, free_port()?);
+        let mut command = on(Place::Server, std::env::current_exe()?);
+        command.args(["serve-names", "--port", &port.to_string()]);
+        command.args(["--http-port", &http.to_string()]);
+        command.args(["--master", &format!("http://{master}")]);
+        Ok((self.finish("fed", &mut command, port)?, http))
+    }
+
     fn finish(&self, name: &str, command: &mut Command, port: u16) -> Result<Server> {
         let log = self.folder.join(format!("{name}.log"));
         let mut process = Process::start(command, &log)?;
