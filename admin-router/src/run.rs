@@ -127,7 +127,7 @@ async fn begin(
         Some(cluster) => cluster,
         None => cluster(&config, authorities, &verified, &tokens, tasks),
     };
-    let parts = Parts { guard, cluster, client, tls: verified };
+    let parts = Parts { guard, cluster, client, tokens, tls: verified };
     let read = |source| Error::Read { path: "the error pages".to_owned(), source };
     let gateway = Gateway::new(&config, parts).map_err(read)?;
     let access_log = match &config.access_log {

@@ -20,6 +20,9 @@ use crate::routes::{Pace, Server, To};
 /// Says that another gateway sent it: it goes to no third one.
 pub(super) const FORWARDED: HeaderName = HeaderName::from_static("dcos-forwarded");
 
+/// Says to IAM that a gateway sent it, whose word on the client counts.
+pub(super) const GATEWAY: HeaderName = HeaderName::from_static(identity::wire::GATEWAY);
+
 const MIB: u64 = 1024 * 1024;
 
 /// The servers that stand in the configuration, with their names.
@@ -147,6 +150,13 @@ impl Inner {
             self.forward(ask, caller, Arc::clone(&configured.upstream), rewritten(ask));
         if !ask.route.edits.host {
             forward.host = Host::Set(configured.host.clone());
+        }
+        if server == Server::Iam {
+            // What clients send under the name is not the gateway's.
+            match self.tokens.authorization() {
+                Some(token) => forward.request.set.push((GATEWAY, token)),
+                None => forward.request.remove.push(GATEWAY),
+            }
         }
         if ask.route.edits.location {
             let edit = Mapped::below(ask.route.pattern.base(), Arc::clone(&ask.head));

@@ -14,6 +14,7 @@ use http_kit::Params;
 use proxy::{Decision, Later, Response, Scheme};
 use serde_json::{Value, json};
 
+use super::forward::GATEWAY;
 use super::{Ask, Gateway, Inner, own, query, respond};
 use crate::access::origin;
 use crate::pages::{Form, login_page, set, target, token_page};
@@ -158,6 +159,9 @@ impl Inner {
             .header("x-forwarded-for", self.forwarded_for(ask))
             .header("x-real-ip", ask.peer.address.ip().to_string())
             .header("x-forwarded-proto", scheme);
+        if let Some(token) = self.tokens.authorization() {
+            request = request.header(GATEWAY, token);
+        }
         for name in [USER_AGENT, HOST] {
             if let Some(value) = ask.head.header(name.as_str()) {
                 request = request.header(name, value);

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Method, StatusCode};
 use http_kit::Client;
-use http_kit::guard::{self, Guard};
+use http_kit::guard::{self, Guard, TokenSource};
 use proxy::{
     Decision, Metrics, Network, Path, Peer, Policy, Refusal, RequestHead, Response, RouteId, Scheme,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     /// IAM as a URL.
     pub(crate) iam: Option<String>,
     pub(crate) redirector: Option<(String, String)>,
+    /// What the gateway proves itself with to IAM.
+    pub(crate) tokens: TokenSource,
     /// `Basic …` for Exhibitor.
     pub(crate) credential: Option<HeaderValue>,
     pub(crate) names: Vec<String>,
@@ -69,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) guard: Guard,
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) client: Client,
+    /// The gateway's own.
+    pub(crate) tokens: TokenSource,
     /// For upstreams with `https`.
     pub(crate) tls: Arc<rustls::ClientConfig>,
 }
@@ -104,6 +108,7 @@ impl Gateway {
             providers: Providers::default(),
             site: config.site.clone(),
             client: parts.client,
+            tokens: parts.tokens,
             iam: upstreams.iam.as_ref().map(ToString::to_string),
             redirector: config.redirector.clone(),
             credential: config.exhibitor_credentials.as_ref().and_then(basic),

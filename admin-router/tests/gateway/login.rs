@@ -38,6 +38,8 @@ async fn a_browser_logs_in_and_lands_where_it_was_going() {
     assert!(!landed.body.contains("dcos-acs"), "{}", landed.body);
     let logins = gate.iam.logins.lock().unwrap().join("\n");
     assert!(logins.contains("\"x-forwarded-for\": \"127.0.0.1\""), "{logins}");
+    let by_form = logins.lines().find(|login| login.contains("pass;word&")).unwrap();
+    assert!(by_form.contains("\"dais-gateway\": \"token="), "{by_form}");
     gate.end().await;
 }
 

@@ -27,7 +27,8 @@ pub struct Config {
     /// Where browsers reach the cluster, `https://host`: for providers of logins that say
     /// nothing else.
     pub public_url: Option<String>,
-    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, besides loopback.
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, besides gateways that
+    /// show a token of theirs.
     pub trusted_proxies: Vec<IpAddr>,
     /// An audit file that grows beyond this is closed and the next one begun.
     pub audit_file_bytes: u64,

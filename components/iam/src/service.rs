@@ -224,6 +224,7 @@ pub(crate) fn event(call: &Call, name: &'static str, uid: &str) -> Event {
         event: name,
         uid: uid.to_owned(),
         from: call.client.to_string(),
+        peer: call.peer.to_string(),
         request_id: call.request_id.clone(),
         ..Event::default()
     }

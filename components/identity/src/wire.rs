@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 /// Where IAM serves the stream.
 pub const PATH: &str = "/acs/api/v1/internal/policy";
 
+/// The header in which a gateway shows a token of its own (`token=…`), so that what it says of
+/// the client is believed.
+pub const GATEWAY: &str = "dais-gateway";
+
 /// The media type of the stream.
 pub const CONTENT_TYPE: &str = "application/x-ndjson";
 

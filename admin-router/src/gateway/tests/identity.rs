@@ -387,3 +387,26 @@ fn own_answers_are_for_reading() {
         assert!(facts.starts_with("405 "), "{path}: {facts}");
     }
 }
+
+#[test]
+fn the_gateway_proves_itself_to_iam_and_to_nobody_else() {
+    let bench = Bench::default();
+    let proof = |target: &str, headers: &[(&str, &str)]| {
+        let token = format!("token={}", token("admin"));
+        let own = [("authorization", token.as_str())];
+        let headers: Vec<_> = own.iter().chain(headers).copied().collect();
+        let forward = bench.decide(Method::GET, target, &headers).map_err(|_| ()).unwrap();
+        let sent = forward.request.set.iter().filter(|(name, _)| name == "dais-gateway");
+        let values: Vec<_> = sent.map(|(_, value)| value.clone()).collect();
+        assert!(values.iter().all(|value| value.is_sensitive()));
+        values
+    };
+    // It takes the place of what a client sends.
+    let forged = [("dais-gateway", "token=x")];
+    for target in ["/acs/api/v1/users", "/ca/dcos-ca.crt", "/auth/jwks"] {
+        assert_eq!(proof(target, &forged), ["token=eyJgate"], "{target}");
+    }
+    for target in ["/mesos/", "/service/marathon/", "/package/search", "/net/"] {
+        assert!(proof(target, &[]).is_empty(), "{target}");
+    }
+}

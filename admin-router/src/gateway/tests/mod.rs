@@ -12,13 +12,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::identity::{Action, Claims, KeySet, SigningKey, Snapshot, User};
 use http::{Method, Version};
-use http_kit::guard::{Guard, Mode};
+use http_kit::guard::{Guard, Mode, TokenSource};
 use http_kit::{Client, ClientConfig};
 use proxy::{
     Address, Decision, Forward, Host, Peer, Policy, Protocol, RequestHead, Response, Scheme,
     Upgrade, Upstream,
 };
 
+use super::forward::GATEWAY;
 use super::{Gateway, Parts};
 use crate::cluster::{Agent, Cluster, Failure, Known, Leader, Resolution, Service};
 use crate::config::{Config, Role, Secret};
@@ -195,7 +196,8 @@ impl Bench {
         let _entered = runtime.enter();
         let client = Client::new(ClientConfig::default());
         let tls = upstream_tls::verified(&http_kit::client::Authorities::default());
-        let parts = Parts { guard, cluster: Arc::new(cluster), client, tls };
+        let tokens = TokenSource::fixed("token=eyJgate").unwrap();
+        let parts = Parts { guard, cluster: Arc::new(cluster), client, tokens, tls };
         let gateway = Gateway::new(&config, parts).unwrap();
         let _ = gateway.0.tls_port.set(8443);
         Bench { gateway, scheme: Scheme::Https }
@@ -269,7 +271,8 @@ fn line(forward: &Forward) -> String {
     for name in &forward.request.remove {
         line += &format!(" -{name}");
     }
-    for (name, value) in &forward.request.set {
+    let sent = forward.request.set.iter().filter(|(name, _)| *name != GATEWAY);
+    for (name, value) in sent {
         let value = value.to_str().unwrap();
         line += &format!(" +{name}={}", value.split("eyJ").next().unwrap());
     }

@@ -105,7 +105,7 @@ const TABLE: Table<Config> = Table {
         value(
             "trusted_proxies",
             "",
-            "Addresses, besides loopback, whose X-Forwarded-For is believed.",
+            "Addresses whose X-Forwarded-For is believed, besides gateways that prove themselves.",
             |config, text| {
                 let addresses = text.split(',').map(str::trim).filter(|text| !text.is_empty());
                 config.service.trusted_proxies = addresses.map(parsed).collect::<Result<_, _>>()?;

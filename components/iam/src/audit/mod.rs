@@ -84,6 +84,8 @@ pub struct Event {
     pub uid: String,
     /// From where: the client's address.
     pub from: String,
+    /// Who connected: the client itself, or a gateway; with the port.
+    pub peer: String,
     /// With what: a user, a group, a resource, a path.
     pub object: String,
     /// `allow` or `deny`; [`BEGUN`] before a change, and `unknown` when it may have been made.
@@ -195,6 +197,7 @@ impl Event {
         let texts = [
             ("uid", self.uid),
             ("from", self.from),
+            ("peer", self.peer),
             ("object", self.object),
             ("result", self.result.to_owned()),
             ("reason", self.reason),

@@ -25,6 +25,7 @@ pub(crate) const ACCOUNTS: &[Account] = &[
         description: "The gateway: its certificate, and what it has to know to route requests",
         grants: &[
             POLICY,
+            ("dcos:iam:gateway", Full),
             ("dcos:adminrouter:ops:ca:rw", Full),
             ("dcos:mesos:master:agent", Read),
             ("dcos:mesos:master:executor:app_id", Read),

@@ -19,6 +19,7 @@ pub(crate) async fn judge(iam: &Iam, call: &Call, route: &Route) -> Result<Calle
     let given = token(&call.headers);
     if let Access::Local(..) = access
         && given == Token::None
+        && !call.forwarded
         && is_direct_loopback(&call.headers, call.peer)
     {
         return Ok(nobody);

@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) params: Params,
     pub(crate) peer: SocketAddr,
+    /// Whether the peer is one whose word on the client is believed.
+    pub(crate) forwarded: bool,
     /// The client behind the gateways that are believed.
     pub(crate) client: IpAddr,
     /// Whether the client speaks TLS with the gateway.
@@ -35,13 +37,15 @@ pub(crate) struct Call {
 // === impl Call ===
 
 impl Call {
-    pub(crate) fn new(head: Parts, peer: SocketAddr, trusted: &[IpAddr]) -> Call {
-        let believed = is_trusted(peer.ip(), trusted);
+    /// `proven` says that the peer showed that it is a gateway.
+    pub(crate) fn new(head: Parts, peer: SocketAddr, proven: bool, trusted: &[IpAddr]) -> Call {
+        let believed = proven || is_trusted(peer.ip(), trusted);
         let client = if believed { client(&head.headers, peer, trusted) } else { peer.ip() };
         let proto = head.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
         Call {
             params: Params::of(&head.uri),
             method: head.method,
+            forwarded: believed,
             client: client.to_canonical(),
             tls: believed && proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https")),
             request_id: request_id(&head.headers),
@@ -113,10 +117,9 @@ fn json(body: &[u8]) -> Result<Value, ApiError> {
         .map_err(|error| ApiError::malformed(format!("Cannot decode JSON body: {error}")))
 }
 
-/// Loopback is this machine's gateway.
 fn is_trusted(address: IpAddr, trusted: &[IpAddr]) -> bool {
     let address = address.to_canonical();
-    address.is_loopback() || trusted.iter().any(|other| other.to_canonical() == address)
+    trusted.iter().any(|other| other.to_canonical() == address)
 }
 
 /// The last address that nobody who is believed has: what stands before it, the client could
@@ -159,13 +162,19 @@ mod tests {
 
     use super::*;
 
+    /// On loopback there is a gateway that proved itself.
     fn call(peer: &str, headers: &[(&'static str, &'static str)]) -> Call {
+        let proven = peer.parse::<IpAddr>().unwrap().is_loopback();
+        call_of(peer, proven, headers)
+    }
+
+    fn call_of(peer: &str, proven: bool, headers: &[(&'static str, &'static str)]) -> Call {
         let mut request = http::Request::new(());
         for (name, value) in headers {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
         }
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
-        Call::new(request.into_parts().0, peer, &["10.0.0.9".parse().unwrap()])
+        Call::new(request.into_parts().0, peer, proven, &["10.0.0.9".parse().unwrap()])
     }
 
     fn from(peer: &str, forwarded: &[&'static str]) -> String {
@@ -186,6 +195,11 @@ mod tests {
         assert_eq!(from("127.0.0.1", &["nonsense"]), "127.0.0.1");
         assert_eq!(from("::1", &["[2001:db8::1]:443"]), "2001:db8::1");
         assert_eq!(from("::ffff:192.0.2.1", &["203.0.113.7"]), "192.0.2.1");
+        assert_eq!(from("127.0.0.1", &["203.0.113.7, 127.0.0.1"]), "127.0.0.1");
+        let unproven = call_of("127.0.0.1", false, &[("x-forwarded-for", "203.0.113.7")]);
+        assert_eq!(unproven.client.to_string(), "127.0.0.1");
+        let unproven = call_of("127.0.0.1", false, &[("x-forwarded-proto", "https")]);
+        assert!(!unproven.tls);
     }
 
     #[test]

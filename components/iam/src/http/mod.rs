@@ -5,6 +5,7 @@ mod acls;
 mod authority;
 pub(crate) mod call;
 mod cookies;
+mod gateway;
 mod groups;
 mod login;
 mod metrics;
@@ -82,7 +83,8 @@ async fn answer(
     if !methods.contains(&head.method) {
         return render::methods(StatusCode::METHOD_NOT_ALLOWED, methods);
     }
-    let call = Call::new(head, peer, &iam.config.trusted_proxies);
+    let proven = gateway::is_proven(iam, &mut head.headers);
+    let call = Call::new(head, peer, proven, &iam.config.trusted_proxies);
     let caller = match access::judge(iam, &call, &route).await {
         Ok(caller) => caller,
         Err(refusal) => return render::error(&refusal),

@@ -1,7 +1,9 @@
 //! Who may use what.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Iam, started, started_with};
 
@@ -170,4 +172,44 @@ async fn the_authority_signs_for_the_gateway_alone() {
     assert_eq!(bad.status, 400);
     assert_eq!(bad.json()["success"], false);
     iam.stopped().await;
+}
+
+#[tokio::test]
+async fn only_a_gateway_that_proves_itself_says_whom_a_request_is_from() {
+    let iam = started().await;
+    let path = iam.running.service_accounts.join("dcos_adminrouter.json");
+    let account: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let key = account["private_key"].as_str().unwrap();
+    let now = i64::try_from(since).unwrap();
+    let own = identity::service_login_token("dcos_adminrouter", key, now).unwrap();
+    let reply = iam.try_login(json!({ "uid": "dcos_adminrouter", "token": own })).await;
+    let gateway = format!("token={}", reply.json()["token"].as_str().unwrap());
+    let anna = format!("token={}", iam.user("anna").await);
+    let login = async |proofs: &[&str]| {
+        let body = json!({ "uid": "anna", "password": "password" });
+        let mut ask = iam.ask(Method::POST, "/auth/login").json(body);
+        for proof in proofs {
+            ask = ask.header("dais-gateway", proof);
+        }
+        let ask = ask.header("x-forwarded-for", "203.0.113.7");
+        let reply = ask.header("x-forwarded-proto", "https").send().await;
+        assert_eq!(reply.status, 200);
+        let told = iam.audit().pop().unwrap();
+        (told["from"].as_str().unwrap().to_owned(), reply.header("set-cookie").contains("Secure"))
+    };
+    let believed = ("203.0.113.7".to_owned(), true);
+    let not = ("127.0.0.1".to_owned(), false);
+    assert_eq!(login(&[&gateway]).await, believed);
+    for proofs in [&[][..], &["token=x.y.z"], &[&anna], &[&gateway[6..]], &[&gateway, &gateway]] {
+        assert_eq!(login(proofs).await, not, "{proofs:?}");
+    }
+    // Not a client of this machine either.
+    let metrics = iam.ask(Method::GET, "/metrics").header("dais-gateway", &gateway);
+    assert_eq!(metrics.send().await.status, 401);
+    assert_eq!(iam.delete("/users/dcos_adminrouter/tokens").await.status, 204);
+    assert_eq!(login(&[&gateway]).await, not, "its tokens are void");
+    let folder = iam.stopped().await;
+    let log = std::fs::read_to_string(folder.path().join("iam/audit.jsonl")).unwrap();
+    assert!(!log.contains(&gateway[6..]) && !log.contains(&anna[6..]));
 }

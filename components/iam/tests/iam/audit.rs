@@ -13,7 +13,10 @@ async fn everything_that_happened_is_there_and_no_secret() {
     let iam = started().await;
     let body = json!({ "password": "very-secret-1", "description": "Anna" });
     let ask = iam.ask(Method::PUT, "/users/anna").admin().json(body);
-    let ask = ask.header("x-forwarded-for", "203.0.113.7").header("x-request-id", "request-1");
+    let ask = ask
+        .through_gateway()
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("x-request-id", "request-1");
     assert_eq!(ask.send().await.status, 201);
     let wrong = json!({ "uid": "very-secret-2!", "password": "very-secret-3" });
     assert_eq!(iam.try_login(wrong).await.status, 401);
@@ -59,6 +62,7 @@ async fn everything_that_happened_is_there_and_no_secret() {
         ]
     );
     assert_eq!(lines[2]["from"], "203.0.113.7");
+    assert!(lines[2]["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{}", lines[2]);
     assert_eq!(lines[2]["request_id"], "request-1");
     assert_eq!(lines[2]["object"], "user anna");
     assert_eq!(lines[10]["object"], "user anna: read on dcos:x");

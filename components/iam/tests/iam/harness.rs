@@ -193,6 +193,12 @@ impl Ask<'_> {
         self
     }
 
+    /// As a gateway sends it that proves itself.
+    pub(crate) fn through_gateway(self) -> Self {
+        let token = self.iam.admin.clone();
+        self.header("dais-gateway", &format!("token={token}"))
+    }
+
     pub(crate) fn json(self, body: Value) -> Self {
         self.header("content-type", "application/json").body(body.to_string())
     }

@@ -34,7 +34,11 @@ async fn a_password_gives_a_token_and_cookies() {
     let head = format!("dcos-acs-auth-cookie={token}; HttpOnly; Max-Age=432000; Path=/");
     assert_eq!(auth, format!("{head}; SameSite=Lax"));
     assert!(info.starts_with("dcos-acs-info-cookie=ey") && !info.contains("HttpOnly"));
-    let tls = iam.ask(Method::POST, "/auth/login").json(body).header("x-forwarded-proto", "https");
+    let tls = iam
+        .ask(Method::POST, "/auth/login")
+        .json(body)
+        .through_gateway()
+        .header("x-forwarded-proto", "https");
     assert!(cookies(&tls.send().await).iter().all(|cookie| cookie.ends_with("; Secure")));
     // The token is verified by the published keys, and says what the original's does.
     let jwks = iam.ask(Method::GET, "/auth/jwks").send().await;

@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::harness::{Iam, Reply, started_with};
 
 async fn guess(iam: &Iam, uid: &str, from: &str) -> Reply {
-    let ask = iam.ask(Method::POST, "/auth/login").header("x-forwarded-for", from);
+    let ask =
+        iam.ask(Method::POST, "/auth/login").through_gateway().header("x-forwarded-for", from);
     ask.json(json!({ "uid": uid, "password": "a guess" })).send().await
 }
 
@@ -35,7 +36,10 @@ async fn guessing_is_refused_whether_the_user_exists_or_not() {
         assert!((1..=20).contains(&seconds));
         refusals.push(refused.body);
         // Also the right password waits, from where nobody logged in before.
-        let right = iam.ask(Method::POST, "/auth/login").header("x-forwarded-for", "10.0.0.8");
+        let right = iam
+            .ask(Method::POST, "/auth/login")
+            .through_gateway()
+            .header("x-forwarded-for", "10.0.0.8");
         let right = right.json(json!({ "uid": uid, "password": "password" })).send().await;
         assert_eq!(right.status, 429);
     }
@@ -64,7 +68,10 @@ async fn short_waits_are_sat_out() {
     for _ in 0..6 {
         guess(&iam, "anna", "10.0.0.1").await.refused(401, "ERR_INVALID_CREDENTIALS");
     }
-    let ask = iam.ask(Method::POST, "/auth/login").header("x-forwarded-for", "10.0.0.1");
+    let ask = iam
+        .ask(Method::POST, "/auth/login")
+        .through_gateway()
+        .header("x-forwarded-for", "10.0.0.1");
     let right = ask.json(json!({ "uid": "anna", "password": "password" })).send().await;
     assert_eq!(right.status, 200);
     iam.stopped().await;
