@@ -32,7 +32,7 @@ impl Policy for Everything {
                 target.extend_from_slice(query);
                 Bytes::from(target)
             }
-            None => Bytes::copy_from_slice(request.path().as_str().as_bytes()),
+            None => request.path().as_bytes().clone(),
         };
         Decision::Forward(Box::new(Forward {
             upstream: Arc::clone(&self.upstream),
