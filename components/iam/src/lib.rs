@@ -25,6 +25,7 @@ pub mod fuzz;
 mod http;
 mod keys;
 pub mod model;
+mod nobody;
 mod oidc;
 mod password;
 mod providers;

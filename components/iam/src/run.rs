@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use cluster_state::{ClusterState, StateError};
 use http_kit::ServeConfig;
-use identity::SigningKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -106,8 +105,6 @@ pub async fn start(
     let Places { admin_password_file, service_accounts } = first.run().await?;
     tracing::info!(fingerprint = keys.authority.fingerprint(), "the cluster's authority");
     let ca_file = config.data_dir.join("ca.crt");
-    let nobody = SigningKey::generate_es256().and_then(|key| SigningKey::es256(&key));
-    let nobody = nobody.map_err(|error| IamError::Keys(Box::new(error)))?;
     feed.set_keys(keys.keyring.ring().key_set().to_json());
     let iam = Arc::new(Iam::new(
         config,
@@ -116,7 +113,6 @@ pub async fn start(
         Arc::new(audit),
         keys,
         clock,
-        nobody.public().clone(),
     ));
     let _ = guard.disarm();
     let join = tokio::spawn(serve(iam, listener, watch, shutdown));

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use identity::PublicKey;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +12,7 @@ use crate::feed::Feed;
 use crate::http::call::Call;
 use crate::keys::Keys;
 use crate::model::{Command, State};
+use crate::password::Mix;
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::{ApiError, Config};
@@ -29,11 +29,11 @@ pub(crate) struct Iam {
     pub(crate) audit: Arc<Audit>,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
-    /// What logins of accounts that do not exist are verified with.
-    pub(crate) nobody: PublicKey,
     pub(crate) held: Semaphore,
     throttle: Mutex<Throttle>,
     refusals: Mutex<Budget>,
+    /// The kinds of hashes that there are, as of a revision of the state.
+    mix: Mutex<(u64, Arc<Mix>)>,
     began: Instant,
 }
 
@@ -94,17 +94,28 @@ impl Iam {
         audit: Arc<Audit>,
         keys: Keys,
         clock: Clock,
-        nobody: PublicKey,
     ) -> Iam {
         let throttle = Mutex::new(Throttle::new(config.login_limits.clone()));
         let refusals = Mutex::new(Budget::new(config.refusals.clone()));
+        let mix = Mutex::default();
         let held = Semaphore::new(HELD_LOGINS);
         let began = Instant::now();
-        Iam { config, store, feed, audit, keys, clock, nobody, held, throttle, refusals, began }
+        Iam { config, store, feed, audit, keys, clock, held, throttle, refusals, mix, began }
     }
 
     pub(crate) fn state(&self) -> Arc<State> {
         self.store.state()
+    }
+
+    /// What failed logins compute, so that all of them take the same work.
+    pub(crate) fn mix(&self) -> Arc<Mix> {
+        let state = self.state();
+        let mut mix = self.mix.lock().unwrap_or_else(PoisonError::into_inner);
+        if mix.0 != state.revision() {
+            let hashes = state.users().filter_map(|user| user.password.as_ref());
+            *mix = (state.revision(), Arc::new(Mix::of(hashes.map(|hash| hash.0.as_str()))));
+        }
+        Arc::clone(&mix.1)
     }
 
     /// The time that failed logins are counted by.

@@ -67,7 +67,12 @@ async fn logs_in(world: &World, state: &State, file: &Path) -> bool {
     let password = std::fs::read_to_string(file).unwrap();
     let hash = state.user(ADMIN).unwrap().password.clone().unwrap();
     let stored = crate::password::Stored::parse(&hash.0).unwrap();
-    world.passwords.verify(Some(stored), password.trim().to_owned()).await.unwrap().ok
+    world
+        .passwords
+        .verify(Some(stored), password.trim().to_owned(), Arc::default())
+        .await
+        .unwrap()
+        .ok
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::{Answer, cookies, render, sso};
 use crate::ApiError;
 use crate::audit::{Event, Whose};
 use crate::model::{Command, PasswordHash, User};
+use crate::nobody::{Checking, checking};
 use crate::password::Stored;
 use crate::service::{Caller, Iam, event};
 use crate::throttle::{Attempt, Turn, network};
@@ -73,7 +74,7 @@ async fn with_password(iam: &Iam, call: &Call, uid: &str, password: String) -> A
     // Whoever is unknown, or may not log in this way, takes as long.
     let user = iam.state().user(uid).ok().filter(|user| user.active && !user.is_remote()).cloned();
     let stored = user.as_deref().and_then(stored);
-    let verified = match iam.keys.passwords.verify(stored, password.clone()).await {
+    let verified = match iam.keys.passwords.verify(stored, password.clone(), iam.mix()).await {
         Ok(verified) => verified,
         Err(error) => {
             iam.throttle().undone(&attempt, iam.now());
@@ -114,19 +115,18 @@ async fn with_service_token(
 ) -> Answer {
     let user = iam.state().user(uid).ok().filter(|user| user.active).cloned();
     let pem = user.as_ref().and_then(|user| user.public_key.as_deref());
-    let key = pem.and_then(|pem| identity::PublicKey::from_pem(pem).ok());
-    let (key, known) = match &key {
-        Some(key) => (key, true),
-        None => (&iam.nobody, false),
-    };
-    let verified = identity::verify_service_login(token, uid, key, iam.clock.now());
-    let reason = match (&verified, known) {
+    let named = identity::Jws::parse(token).ok().map(|jws| jws.algorithm());
+    let Checking { key, own } = checking(pem, named);
+    let key = key.ok_or_else(ApiError::internal)?;
+    let verified = identity::verify_service_login(token, uid, &key, iam.clock.now());
+    let reason = match (&verified, own) {
         (Err(error), true) => format!("the login token is refused: {error}"),
+        _ if pem.is_some() => "the login token is of another kind of key".to_owned(),
         _ => "no such service account".to_owned(),
     };
     // Signatures are not guessed, so a right one never waits: nobody can lock a service out.
     let mut attempt = Attempt::of_service(uid, call.client);
-    let Some(user) = user.filter(|_| known && verified.is_ok()) else {
+    let Some(user) = user.clone().filter(|_| own && verified.is_ok()) else {
         turn(iam, call, "login-service", uid, &mut attempt).await?;
         denied(iam, call, "login-service", uid, &reason).await?;
         return Err(ApiError::invalid_credentials());
@@ -145,7 +145,7 @@ pub(super) async fn confirm(
     let password = password.unwrap_or_default();
     let mut attempt = Attempt::new(&user.uid, call.client);
     turn(iam, call, "password-confirm", &user.uid, &mut attempt).await?;
-    match iam.keys.passwords.verify(stored(user), password).await {
+    match iam.keys.passwords.verify(stored(user), password, iam.mix()).await {
         Ok(verified) if verified.ok => {
             iam.throttle().succeeded(&attempt, iam.now());
             Ok(())
