@@ -1,7 +1,7 @@
 //! The resolver of the C library, in a network and a file system of its own: the server is what
 //! /etc/resolv.conf names, on port 53.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 
 use dns::serve::Serving;
@@ -16,6 +16,10 @@ getent ahostsv4 web.marathon.mesos | sort -u
 getent ahostsv6 web.marathon.mesos | sort -u
 getent hosts leader
 getent hosts none.mesos || echo nothing: $?
+# dig takes an answer only from the address that it asked.
+for server in 127.0.0.1 10.9.9.9 ::1 fd09::9; do
+    echo "$server: $(dig +short +time=5 "@$server" leader.mesos A)"
+done
 "#;
 
 #[test]
@@ -24,7 +28,7 @@ fn getent_finds_names_with_the_search_domain_and_without() {
         eprintln!("skipped: needs root for a network of its own");
         return;
     }
-    if !are_there(&["getent", "ip", "unshare"]) {
+    if !are_there(&["dig", "getent", "ip", "unshare"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -41,8 +45,13 @@ fn getent_finds_names_with_the_search_domain_and_without() {
             assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success());
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let serving =
-            Serving { addresses: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 53))], ..serving() };
+        let serving = Serving {
+            addresses: vec![
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 53)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 53)),
+            ],
+            ..serving()
+        };
         let server = runtime.block_on(Server::with(serving, None));
         let mut look = Command::new("unshare");
         look.args(["--mount", "sh", "-ec", LOOK, "sh"]).arg(folder.path());
@@ -53,7 +62,9 @@ fn getent_finds_names_with_the_search_domain_and_without() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     });
     let text = text.join().unwrap();
-    for line in ["10.0.0.2 ", "10.0.0.3 ", "fd01::2 ", "10.0.0.1 ", "nothing: 2"] {
+    let servers = ["127.0.0.1", "10.9.9.9", "::1", "fd09::9"].map(|ip| format!("{ip}: 10.0.0.1"));
+    let lines = ["10.0.0.2 ", "10.0.0.3 ", "fd01::2 ", "10.0.0.1 ", "nothing: 2"];
+    for line in lines.into_iter().chain(servers.iter().map(String::as_str)) {
         assert!(text.contains(line), "no {line:?} in\n{text}");
     }
 }
