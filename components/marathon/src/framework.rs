@@ -58,8 +58,13 @@ pub(crate) enum Said {
 
 impl Framework {
     /// Subscribes, as the framework with this id if there is one.
-    pub(crate) fn start(config: &Config, id: Option<String>, webui_url: String) -> Self {
-        let info = framework_info(config, id, webui_url);
+    pub(crate) fn start(
+        config: &Config,
+        id: Option<String>,
+        hostname: &str,
+        webui_url: String,
+    ) -> Self {
+        let info = framework_info(config, id, hostname, webui_url);
         let mut settings = mesos_scheduler::Config::new("", info.clone());
         settings.masters.clone_from(&config.masters);
         settings.credential = config
@@ -89,8 +94,13 @@ impl Authorize for Tokens {
     }
 }
 
-/// Who this framework is.
-fn framework_info(config: &Config, id: Option<String>, webui_url: String) -> v1::FrameworkInfo {
+/// Who this framework is. Its name in DNS leads to `hostname`.
+fn framework_info(
+    config: &Config,
+    id: Option<String>,
+    hostname: &str,
+    webui_url: String,
+) -> v1::FrameworkInfo {
     let features = &config.core.model.features;
     let mut capabilities = vec![
         capability::Type::PartitionAware,
@@ -110,7 +120,7 @@ fn framework_info(config: &Config, id: Option<String>, webui_url: String) -> v1:
         id: id.map(|value| v1::FrameworkId { value }),
         failover_timeout: Some(config.failover_timeout.as_secs_f64()),
         checkpoint: Some(config.checkpoint),
-        hostname: config.hostname.clone(),
+        hostname: Some(hostname.to_owned()),
         webui_url: Some(webui_url),
         principal: config.principal.clone(),
         roles: vec![config.core.model.mesos_role.clone()],
@@ -351,7 +361,8 @@ mod tests {
 
     #[test]
     fn the_framework_is_the_originals() {
-        let info = framework_info(&Config::default(), Some("F".to_owned()), "http://h:1".into());
+        let info =
+            framework_info(&Config::default(), Some("F".to_owned()), "h", "http://h:1".into());
         assert_eq!((info.name.as_str(), info.failover_timeout), ("marathon", Some(604_800.0)));
         assert_eq!(info.checkpoint, Some(true));
         let capabilities = info.capabilities.iter().map(|c| c.r#type().as_str_name());

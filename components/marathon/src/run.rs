@@ -207,7 +207,9 @@ impl Lives {
                 () = tokens.ready() => {}
             }
         }
-        let framework = Framework::start(config, framework_id, webui);
+        let hostname = info.leader.rsplit_once(':').map_or(&*info.leader, |(host, _)| host);
+        let hostname = hostname.trim_start_matches('[').trim_end_matches(']');
+        let framework = Framework::start(config, framework_id, hostname, webui);
         let probes = Probes::new(config.max_concurrent_health_checks);
         let owner = Owner::new(core, self.clock, committer, framework, probes);
         owner.run(&mut self.inbox, &self.shutdown).await

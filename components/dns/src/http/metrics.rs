@@ -1,6 +1,7 @@
 //! `/metrics`: how fresh the names are, and what was asked, in Prometheus's form.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -32,30 +33,38 @@ impl Stats {
 pub(super) fn answer(stats: &Stats, report: Report, counts: &Counts) -> Response {
     let mut out = String::new();
     let number = |count: usize| count as f64;
-    prometheus::metrics(
-        &mut out,
-        [
-            ("dns_follows_master", f64::from(u8::from(report.follows))),
-            // Nothing was ever told: as old as can be.
-            ("dns_data_age_seconds", report.age.map_or(f64::INFINITY, |age| age.as_secs_f64())),
-            ("dns_tasks", number(report.tasks)),
-            ("dns_tasks_kept", number(report.kept)),
-            ("dns_names", number(report.names)),
-            ("dns_states_total", report.states as f64),
-            ("dns_events_total", report.events as f64),
-            ("dns_changes_total", report.changes as f64),
-            ("dns_answers_total", counts.answered as f64),
-            ("dns_answers_unknown_total", counts.unknown as f64),
-            ("dns_answers_failed_total", counts.failed as f64),
-            ("dns_answers_refused_total", counts.refused as f64),
-            ("dns_answers_forwarded_total", counts.forwarded as f64),
-            ("dns_packets_dropped_total", counts.dropped as f64),
-        ],
-    );
+    for (name, value) in [
+        ("follows_master", f64::from(u8::from(report.follows))),
+        // Nothing was ever told: as old as can be.
+        ("data_age_seconds", report.age.map_or(f64::INFINITY, |age| age.as_secs_f64())),
+        ("tasks", number(report.tasks)),
+        ("tasks_kept", number(report.kept)),
+        ("names", number(report.names)),
+    ] {
+        let _ = writeln!(out, "# TYPE dns_{name} gauge\ndns_{name} {}", shown(value));
+    }
+    for (name, value) in [
+        ("states", report.states),
+        ("events", report.events),
+        ("changes", report.changes),
+        ("answers", counts.answered),
+        ("answers_unknown", counts.unknown),
+        ("answers_failed", counts.failed),
+        ("answers_refused", counts.refused),
+        ("answers_forwarded", counts.forwarded),
+        ("packets_dropped", counts.dropped),
+    ] {
+        let _ = writeln!(out, "# TYPE dns_{name}_total counter\ndns_{name}_total {value}");
+    }
     let paths = stats.0.iter();
     let paths: Vec<EndpointCounts> = paths
         .map(|(path, stats)| EndpointCounts { path: (*path).to_owned(), counts: stats.read() })
         .collect();
     prometheus::requests(&mut out, &paths);
     respond::with_body(StatusCode::OK, HeaderValue::from_static(prometheus::CONTENT_TYPE), out)
+}
+
+/// In the format's own words.
+fn shown(value: f64) -> String {
+    if value.is_infinite() { "+Inf".to_owned() } else { value.to_string() }
 }

@@ -25,7 +25,7 @@ async fn the_last_of_many_changes_counts() {
     master.tell(updated("web.499", TaskState::TaskFailed)).await;
     server.until("web.marathon.mesos", A, NXDomain, &[]).await;
     let (_, metrics) = server.get("/metrics").await;
-    assert!(metrics.contains("dns_tasks 0"), "{metrics}");
+    assert!(metrics.contains("\ndns_tasks 0\n"), "{metrics}");
     server.stop().await;
     fake.stop().await;
 }

@@ -118,7 +118,7 @@ async fn what_was_known_last_is_said_with_its_age() {
     let health: serde_json::Value = serde_json::from_str(&health).unwrap();
     assert!(health["data_age_seconds"].as_f64().unwrap() >= age, "{health}");
     let (_, metrics) = server.get("/metrics").await;
-    assert!(metrics.contains("dns_follows_master 0"), "{metrics}");
+    assert!(metrics.contains("\ndns_follows_master 0\n"), "{metrics}");
 
     *master.state.lock().unwrap() = state(vec![task("api.1", "api", "9.0.0.2")]);
     let fake = Fake::start(&address, master.clone()).await;
