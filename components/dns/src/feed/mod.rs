@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use cluster_events::asking::{Ask, Server};
 use cluster_events::master::{Event, Follower};
-use cluster_events::picture::{Changed, Decoder, Framework, Input, Picture, State};
+use cluster_events::picture::{Changed, Decoder, Framework, Input, Picture};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::names::{Names, Placed, VIPS};
@@ -30,7 +30,7 @@ const EVENTS: usize = 4096;
 /// So many are taken in before anything is published.
 const BATCH: usize = 256;
 /// How often what is known is written to disk, if it has changed.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Questions of the API for everything that is named.
 const ASKED: usize = 16;
 
@@ -63,6 +63,8 @@ pub(crate) struct Feed {
     sources: Sources,
     asked: mpsc::Receiver<oneshot::Sender<Everything>>,
     has_changed: bool,
+    /// What is being written to disk.
+    saving: Option<JoinHandle<()>>,
 }
 
 // === impl Desk ===
@@ -135,7 +137,7 @@ impl Feed {
             core.zones.set_ready(VIPS, true);
         }
         let (to, asked) = mpsc::channel(ASKED);
-        (Feed { core, status, sources, asked, has_changed: false }, Desk(to))
+        (Feed { core, status, sources, asked, has_changed: false, saving: None }, Desk(to))
     }
 
     /// Follows until the token is cancelled.
@@ -185,11 +187,13 @@ impl Feed {
                     // Whoever asked may have left.
                     let _ = to.send(self.core.names.placed());
                 }
-                _ = saving.tick() => self.save().await,
+                _ = saving.tick() => self.save(),
             }
         }
         tasks.shutdown().await;
-        self.save().await;
+        self.saved().await;
+        self.save();
+        self.saved().await;
     }
 
     /// None if taking it in failed for good.
@@ -255,14 +259,24 @@ impl Feed {
         }
     }
 
-    async fn save(&mut self) {
-        if !self.has_changed || !self.core.picture.known() {
+    /// Begins to write what is known to disk, unless that is still being done.
+    fn save(&mut self) {
+        let is_writing = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if is_writing || !self.has_changed || !self.core.picture.known() {
             return;
         }
         let Some(dir) = self.sources.data_dir.clone() else { return };
         self.has_changed = false;
-        let state: State = self.core.picture.state();
+        let state = kept::Shared::of(&self.core.picture);
         let last = kept::Last { as_of: self.status.as_of(), leader: self.status.leader(), state };
-        kept::save(dir, last).await;
+        self.saving = Some(tokio::spawn(kept::save(dir, last)));
+    }
+
+    /// Waits until what is being written is.
+    async fn saved(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            // That it panicked has been told.
+            let _ = saving.await;
+        }
     }
 }

@@ -213,14 +213,19 @@ impl Names {
                     of(old.iter().chain(new).map(|task| task.key()).collect());
                 }
                 Changed::Framework { old, new } => {
-                    if let Some(framework) = new.as_ref().or(old.as_ref()) {
-                        self.put_framework(&framework.id, picture);
+                    let Some(framework) = new.as_ref().or(old.as_ref()) else { continue };
+                    self.put_framework(&framework.id, picture);
+                    let name =
+                        |one: &Option<Arc<Framework>>| one.as_ref().map(|one| one.name.clone());
+                    if name(old) != name(new) {
                         of(picture.tasks_of(&framework.id).map(|task| task.key()).collect());
                     }
                 }
                 Changed::Agent { old, new } => {
-                    if let Some(agent) = new.as_ref().or(old.as_ref()) {
-                        self.put_agent(&agent.id, picture);
+                    let Some(agent) = new.as_ref().or(old.as_ref()) else { continue };
+                    self.put_agent(&agent.id, picture);
+                    let address = |one: &Option<Arc<Agent>>| one.as_ref().map(|one| one.address);
+                    if address(old) != address(new) {
                         of(picture.tasks_on(&agent.id).map(|task| task.key()).collect());
                     }
                 }
