@@ -98,7 +98,7 @@ impl Inner {
                 break;
             }
             rid.push(if index == 0 { ':' } else { '/' });
-            rid.push_str(name);
+            identity::push_part(&mut rid, name);
             outcome = self.gate.permit(caller, &rid);
         }
         outcome

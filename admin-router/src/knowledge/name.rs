@@ -37,14 +37,24 @@ pub(super) fn path<S: Borrow<str>>(segments: &[S]) -> String {
     segments.join("/")
 }
 
-/// What a user needs a permission for.
+/// What a user needs a permission for. A name is one part of it, whatever is in it.
 pub(super) fn rid(path: &str) -> String {
-    format!("dcos:adminrouter:service:{path}")
+    let mut rid = String::from("dcos:adminrouter:service:");
+    identity::push_part(&mut rid, path);
+    rid
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_permission_for_a_name_is_for_no_other() {
+        assert_eq!(rid("group/app"), "dcos:adminrouter:service:group/app");
+        let rid = rid("team:secret");
+        assert_eq!(rid, "dcos:adminrouter:service:team%3Asecret");
+        assert!(identity::covering(&rid).all(|above| above != "dcos:adminrouter:service:team"));
+    }
 
     #[test]
     fn names_are_looked_up_reversed() {

@@ -65,6 +65,9 @@ pub fn policy_stream(data: &[u8]) {
 pub fn resource(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = check_rid(text);
+    let mut named = "x:".to_owned();
+    crate::push_part(&mut named, text);
+    assert!(crate::is_plainly_written(&named) && named.split(':').count() == 2);
     for covering in crate::rid::covering(text) {
         assert!(text.starts_with(covering));
     }

@@ -37,7 +37,7 @@ pub use error::{KeyError, RidError, SnapshotError, TokenError};
 pub use key::{Algorithm, PublicKey};
 pub use keyset::KeySet;
 pub use policy::{Action, Actions, Policy, User};
-pub use rid::{SUPERUSER, check_rid, check_uid, covering};
+pub use rid::{SUPERUSER, check_rid, check_uid, covering, is_plainly_written, push_part};
 pub use service::{
     SERVICE_LOGIN_LIFETIME, SERVICE_LOGIN_LONGEST, service_login_token, verify_service_login,
 };

@@ -107,16 +107,7 @@ pub fn filled(rid: &str, named: &str) -> String {
     let after = rest.split_once('}').map_or("", |(_, after)| after);
     let mut out = String::with_capacity(before.len() + named.len() + after.len());
     out.push_str(before);
-    for c in named.chars() {
-        if matches!(c, ':' | '%' | '\\') || c.is_whitespace() || c.is_control() {
-            let mut buffer = [0; 4];
-            for byte in c.encode_utf8(&mut buffer).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        } else {
-            out.push(c);
-        }
-    }
+    identity::push_part(&mut out, named);
     out.push_str(after);
     out
 }
@@ -228,6 +219,7 @@ mod tests {
             ("a%3Ab", "r:a%253Ab"),
             ("a b\\", "r:a%20b%5C"),
             ("/dev/a", "r:/dev/a"),
+            ("é", "r:%C3%A9"),
             ("", "r"),
         ] {
             assert_eq!(filled("r:{name}", named), rid, "{named:?}");

@@ -146,5 +146,5 @@ pub(crate) fn membership_url(gid: &str, uid: &str) -> String {
 
 /// Slashes are escaped twice.
 pub(crate) fn acl_url(rid: &str) -> String {
-    format!("{PREFIX}/acls/{}", rid.replace('/', "%252F"))
+    format!("{PREFIX}/acls/{}", rid.replace('%', "%25").replace('/', "%252F"))
 }

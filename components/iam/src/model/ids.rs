@@ -31,11 +31,11 @@ pub fn check_gid(gid: &str) -> Result<(), ApiError> {
 }
 
 /// Parts between colons, none of them empty: `dcos:adminrouter:ops:mesos`,
-/// `dcos:service:marathon:marathon:services:/a/b`.
+/// `dcos:service:marathon:marathon:services:/a/b`. What else stands in a name that a resource has
+/// a part of, such as a role's, is written as `%XX`: `dcos:mesos:master:framework:role:a%3Ab`.
 pub fn check_rid(rid: &str) -> Result<(), ApiError> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_@./*+~=,".contains(&b);
     let good = rid.len() <= MAX_RID
-        && rid.bytes().all(plain)
+        && identity::is_plainly_written(rid)
         && rid.split(':').all(|part| !part.is_empty())
         && key_part(rid).len() <= MAX_KEY_PART;
     if good {
@@ -97,12 +97,19 @@ mod tests {
 
     #[test]
     fn rids_have_parts() {
-        for good in ["dcos:superuser", "dcos:service:marathon:marathon:services:/a/b", "x", "a:*"] {
+        for good in [
+            "dcos:superuser",
+            "dcos:service:marathon:marathon:services:/a/b",
+            "x",
+            "a:*",
+            "a:b%3Ac",
+            "a:%C3%A4",
+        ] {
             assert!(check_rid(good).is_ok(), "{good}");
         }
         let long = "a".repeat(513);
         let dots = ".".repeat(400);
-        for bad in ["", ":", "a:", "a::b", "a b", "a%2Fb", "a?b", "a\\b", &long, &dots] {
+        for bad in ["", ":", "a:", "a::b", "a b", "a%2Fb", "a%3ab", "a?b", "a\\b", &long, &dots] {
             assert_eq!(check_rid(bad).unwrap_err().code, Some("ERR_INVALID_RESOURCE_ID"), "{bad}");
         }
     }
