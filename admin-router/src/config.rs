@@ -54,6 +54,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Proxies in front of the gateway whose X-Forwarded-* is believed.
     pub trusted_proxies: Vec<proxy::Network>,
+    /// IAM may be asked over plain `http` on another machine: only where nobody is on the way.
+    pub plain_iam: bool,
     pub upstreams: Upstreams,
     pub site: Site,
     /// `user:password` for Exhibitor (`EXHIBITOR_ADMIN_HTTPBASICAUTH_CREDS`).
@@ -152,6 +154,7 @@ impl Config {
             service_token: None,
             certificate: None,
             ca_file: None,
+            plain_iam: false,
             trusted_proxies: Vec::new(),
             upstreams: Upstreams::default(),
             site: Site::default(),

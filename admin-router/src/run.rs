@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_kit::client::Authorities;
-use http_kit::guard::{FollowConfig, Guard, Mode, TokenSource, follow};
+use http_kit::guard::{FollowConfig, Guard, Mode, TokenSource, check_way, follow};
 use http_kit::{Client, ClientConfig};
 use proxy::tls::Certificates;
 use proxy::{AccessLog, Policy, Server, ServerConfig, ServerError};
@@ -118,6 +118,7 @@ async fn begin(
     let client_config = ClientConfig {
         body_limit: LARGEST_ANSWER,
         authorities: authorities.clone(),
+        plain_iam: config.plain_iam,
         ..ClientConfig::default()
     };
     let client = Client::new(client_config.clone());
@@ -164,6 +165,11 @@ fn check(config: &Config) -> Result<(), Error> {
     if let Some(socket) = asked.into_iter().find(|origin| matches!(origin, Origin::Unix(_))) {
         let text = format!("{socket}: IAM, Mesos, Marathon and Mesos-DNS need http or https");
         return problem(&text);
+    }
+    if let Some(iam) = config.upstreams.iam.as_ref().filter(|_| !config.plain_iam) {
+        check_way(&iam.to_string()).map_err(|error| {
+            Error::Config(format!("{error}; use https://, or --iam_plain=true"))
+        })?;
     }
     let issues = config.tls.is_some() && config.certificate.is_none();
     let account = config.upstreams.iam.is_some() && config.service_account.is_some();
@@ -316,11 +322,29 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Role;
 
     #[test]
     fn an_end_that_nobody_asked_for_is_a_failure() {
         assert!(outcome(true, true).is_ok());
         assert!(matches!(outcome(true, false), Err(Error::Crashed)));
         assert!(matches!(outcome(false, true), Err(Error::Crashed)));
+    }
+
+    #[test]
+    fn iam_elsewhere_without_tls_has_to_be_wanted() {
+        let check = |iam: &str, plain_iam: bool| {
+            let mut config = Config::new(Role::Master, "/nowhere".into());
+            config.plain = Some(([127, 0, 0, 1], 0).into());
+            config.service_account = Some("/account.json".into());
+            config.upstreams.iam = Some(iam.parse().unwrap());
+            config.plain_iam = plain_iam;
+            check(&config)
+        };
+        assert!(check("http://127.0.0.1:8101", false).is_ok());
+        assert!(check("https://10.0.0.1:8101", false).is_ok());
+        let refused = check("http://10.0.0.1:8101", false).unwrap_err();
+        assert!(refused.to_string().contains("--iam_plain"), "{refused}");
+        assert!(check("http://10.0.0.1:8101", true).is_ok());
     }
 }

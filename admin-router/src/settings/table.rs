@@ -81,6 +81,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         put!(trusted_proxies, listed),
     ),
     setting("iam", "URL of IAM.", put!(upstreams.iam, host)),
+    setting(
+        "iam_plain",
+        "true lets IAM be http:// on another machine; whoever is on the way hears passwords. \
+         (false)",
+        put!(plain_iam, parsed),
+    ),
     setting("mesos", "URLs of the masters, comma-separated.", put!(upstreams.mesos, hosts)),
     setting("marathon", "URLs of Marathons, comma-separated.", put!(upstreams.marathon, hosts)),
     setting("cosmos", "URL of Cosmos.", put!(upstreams.cosmos, server)),

@@ -132,5 +132,6 @@ pub(crate) fn client(timeout: Duration, trust: &Trust) -> anyhow::Result<Client>
         body_limit: 1 << 30,
         any_certificate: *trust == Trust::Any,
         authorities: trust.authorities()?,
+        ..ClientConfig::default()
     }))
 }

@@ -211,8 +211,8 @@ impl Ask {
             response_timeout: timeout,
             read_timeout: timeout,
             body_limit: LARGEST_ANSWER,
-            any_certificate: false,
             authorities,
+            ..ClientConfig::default()
         });
         Ask { client, user_agent, authorization }
     }

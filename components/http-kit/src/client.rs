@@ -34,6 +34,9 @@ pub struct ClientConfig {
     pub any_certificate: bool,
     /// Trusted beside the public authorities.
     pub authorities: Authorities,
+    /// Logs in to IAM, and believes what it says, over plain `http` to other machines too: only
+    /// where nobody else is on the way.
+    pub plain_iam: bool,
 }
 
 impl Default for ClientConfig {
@@ -45,6 +48,7 @@ impl Default for ClientConfig {
             body_limit: crate::DEFAULT_BODY_LIMIT,
             any_certificate: false,
             authorities: Authorities::default(),
+            plain_iam: false,
         }
     }
 }
@@ -93,6 +97,10 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(30))
             .build(https);
         Client { pool, config: Arc::new(config) }
+    }
+
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.config
     }
 
     /// Sends a request; the body of the answer is left to the caller.

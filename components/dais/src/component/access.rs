@@ -4,7 +4,8 @@ use super::flags::{Flag, value};
 use anyhow::{Context, bail};
 use http_kit::{
     Client, ClientConfig,
-    guard::{FollowConfig, Guard, Mode, TokenSource, TokenSourceConfig, follow},
+    client::Authorities,
+    guard::{FollowConfig, Guard, Mode, TokenSource, TokenSourceConfig, check_way, follow},
 };
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
@@ -16,6 +17,8 @@ pub(super) struct Access {
     mode: Mode,
     iam: Option<String>,
     account: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    plain_iam: bool,
 }
 
 /// What comes of it while the component runs.
@@ -58,6 +61,34 @@ pub(super) const fn iam<C: HasAccess>() -> Flag<C> {
     })
 }
 
+/// `--iam_ca_file`.
+pub(super) const fn ca_file<C: HasAccess>() -> Flag<C> {
+    value(
+        "iam_ca_file",
+        "",
+        "PEM file with authorities that are trusted for --iam_url, beside the public ones.",
+        |config: &mut C, text| {
+            config.access().ca_file = Some(PathBuf::from(text));
+            Ok(())
+        },
+    )
+}
+
+/// `--iam_plain`.
+pub(super) const fn plain<C: HasAccess>() -> Flag<C> {
+    value(
+        "iam_plain",
+        "",
+        "true lets --iam_url be http:// to another machine; whoever is on the way can then take \
+         over this component. (false)",
+        |config: &mut C, text| {
+            let parsed = text.parse().map_err(|_| "expected true or false".to_owned());
+            config.access().plain_iam = parsed?;
+            Ok(())
+        },
+    )
+}
+
 /// `--service_account_file`.
 pub(super) const fn account<C: HasAccess>() -> Flag<C> {
     value(
@@ -85,18 +116,34 @@ impl Access {
                 bail!("--authentication_mode={} needs --service_account_file", self.mode.name())
             }
             (Some(_), None) => bail!("--iam_url needs --service_account_file"),
-            _ => Ok(()),
+            _ => {}
         }
+        if let Some(url) = self.iam.as_ref().filter(|_| !self.plain_iam) {
+            check_way(url).context("use https://, or --iam_plain=true where nobody else is")?;
+        }
+        Ok(())
+    }
+
+    fn client(&self) -> anyhow::Result<ClientConfig> {
+        let authorities = match &self.ca_file {
+            None => Authorities::default(),
+            Some(path) => {
+                let unusable = || format!("--iam_ca_file={} is not usable", path.display());
+                Authorities::from_pem(&std::fs::read(path).with_context(unusable)?)
+                    .with_context(unusable)?
+            }
+        };
+        Ok(ClientConfig { authorities, plain_iam: self.plain_iam, ..ClientConfig::default() })
     }
 
     /// Begins to follow IAM, where that was asked for. Until the first answer of IAM tokens are
     /// answered 503.
     pub(super) fn start(self, stop: &CancellationToken) -> anyhow::Result<Granted> {
         self.check()?;
+        let client = self.client()?;
         let Some(account) = self.account else {
             return Ok(Granted { guard: Guard::disabled(), tokens: None, follower: None });
         };
-        let client = ClientConfig::default();
         if self.mode == Mode::Disabled {
             let client = Client::new(client);
             let config = TokenSourceConfig { iam: self.iam, account, client };
@@ -140,7 +187,7 @@ mod tests {
 
     fn apply(arguments: &[&str]) -> Result<Access, String> {
         const TABLE: Table<Access> =
-            Table { manner: &MESOS, flags: &[mode(), iam(), account()], absent: &[] };
+            Table { manner: &MESOS, flags: &[mode(), iam(), account(), plain()], absent: &[] };
         let mut access = Access::default();
         let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
         TABLE.apply(&mut access, arguments, |_| None).map_err(|error| error.to_string())?;
@@ -152,13 +199,27 @@ mod tests {
     fn what_a_mode_needs_is_asked_for() {
         assert_eq!(apply(&[]).unwrap().mode, Mode::Disabled);
         let all =
-            ["--authentication_mode=strict", "--iam_url=http://h:1/", "--service_account_file=/f"];
+            ["--authentication_mode=strict", "--iam_url=https://h:1/", "--service_account_file=/f"];
         let access = apply(&all).unwrap();
-        assert_eq!((access.mode, access.iam.as_deref()), (Mode::Strict, Some("http://h:1")));
+        assert_eq!((access.mode, access.iam.as_deref()), (Mode::Strict, Some("https://h:1")));
         assert!(apply(&all[..1]).unwrap_err().contains("--iam_url"));
         assert!(apply(&all[..2]).unwrap_err().contains("--service_account_file"));
         assert!(apply(&all[1..2]).unwrap_err().contains("--service_account_file"));
         assert!(apply(&["--authentication_mode=lax"]).unwrap_err().contains("strict"));
         assert!(apply(&["--iam_url=h:1"]).unwrap_err().contains("URL"));
+    }
+
+    #[test]
+    fn iam_elsewhere_without_tls_has_to_be_wanted() {
+        let account = "--service_account_file=/f";
+        for mode in ["disabled", "permissive", "strict"] {
+            let mode = format!("--authentication_mode={mode}");
+            assert!(apply(&[&mode, "--iam_url=http://127.0.0.1:1", account]).is_ok());
+            let elsewhere = [mode.as_str(), "--iam_url=http://10.0.0.1:1", account];
+            assert!(apply(&elsewhere).unwrap_err().contains("--iam_plain"));
+            let [mode, iam, account] = elsewhere;
+            assert!(apply(&[mode, iam, account, "--iam_plain=true"]).is_ok());
+            assert!(apply(&[mode, iam, account, "--iam_plain=false"]).is_err());
+        }
     }
 }

@@ -343,6 +343,8 @@ const TABLE: Table<Config> = Table {
         access::mode(),
         access::iam(),
         access::account(),
+        access::ca_file(),
+        access::plain(),
         value("logging_level", "", "DEBUG, INFO, WARNING or ERROR. (INFO)", |config, text| {
             config.logging.set(text)
         }),

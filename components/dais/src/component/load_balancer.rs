@@ -140,6 +140,8 @@ const TABLE: Table<Config> = Table {
         access::mode(),
         access::iam(),
         access::account(),
+        access::ca_file(),
+        access::plain(),
         value("logging_level", "", "trace, debug, info, warn or error. (info)", |config, text| {
             config.logging.set(text)
         }),

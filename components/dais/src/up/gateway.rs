@@ -66,7 +66,7 @@ impl Identity {
                 mode,
                 iam: url(iam.address),
                 account: iam.service_accounts.join("dcos_mesos_master.json"),
-                client: ClientConfig::default(),
+                client: within(),
             },
             stop_following.clone(),
         );
@@ -86,7 +86,7 @@ impl Identity {
         let config = TokenSourceConfig {
             iam: Some(self.url()),
             account: self.account(uid),
-            client: http_kit::Client::new(ClientConfig::default()),
+            client: http_kit::Client::new(within()),
         };
         let (tokens, login) = TokenSource::start(config, self.stop_following.child_token());
         self.logins.push(login);
@@ -166,6 +166,7 @@ impl Gateway {
         // The other cores are for the tasks, all of which run on this machine.
         config.workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
         config.service_account = Some(identity.account("dcos_adminrouter"));
+        config.plain_iam = true;
         config.authentication = plan.security != Mode::Disabled;
         config.host_ip = Some(reachable(SocketAddr::new(listen, 0)).ip());
         config.upstreams.iam = Some(Origin::http(reachable(identity.iam.address)));
@@ -205,6 +206,11 @@ impl Gateway {
             eprintln!("dais: the gateway did not end within {STOP:?}");
         }
     }
+}
+
+/// For calls to the identity service of this very process, whatever address it listens on.
+fn within() -> ClientConfig {
+    ClientConfig { plain_iam: true, ..ClientConfig::default() }
 }
 
 fn url(address: SocketAddr) -> String {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::TooLong;
-use super::{Guard, Lines, Mode, TokenSource, TokenSourceConfig};
+use super::{Guard, Lines, Mode, PlainWay, TokenSource, TokenSourceConfig, check_way};
 use crate::{Client, ClientConfig, ClientError};
 
 /// Without a line for that long the connection is given up: three heartbeats.
@@ -51,6 +51,8 @@ enum StreamError {
     Status(StatusCode),
     #[error("the address of IAM is malformed")]
     Address,
+    #[error(transparent)]
+    Plain(#[from] PlainWay),
     #[error("the stream was silent for too long")]
     Silent,
     #[error("the stream ended")]
@@ -114,6 +116,9 @@ impl Follower {
     }
 
     async fn stream(&self, taken: &mut u64) -> Result<(), StreamError> {
+        if !self.client.config().plain_iam {
+            check_way(&self.url)?;
+        }
         let mut request = http::Request::get(&self.url)
             .header(ACCEPT, wire::CONTENT_TYPE)
             .body(Full::<Bytes>::default())

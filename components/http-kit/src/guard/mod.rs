@@ -13,6 +13,7 @@ mod headers;
 mod lines;
 mod refusal;
 mod tokens;
+mod way;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use headers::{Token, is_direct, is_direct_loopback, is_loopback, token};
 pub use lines::{Lines, TooLong};
 pub use refusal::Refusal;
 pub use tokens::{TokenSource, TokenSourceConfig};
+pub use way::{PlainWay, check_way};
 
 /// Tokens that one thread remembers.
 const REMEMBERED_TOKENS: usize = 512;

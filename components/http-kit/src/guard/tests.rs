@@ -248,6 +248,37 @@ async fn a_guard_follows_and_comes_back() {
     join.await.unwrap();
 }
 
+#[tokio::test]
+async fn iam_elsewhere_is_not_asked_without_tls() {
+    let iam = fake_iam(&key()).await;
+    // A name that leads here, as one of another machine would lead there.
+    let port = iam.url.trim_end_matches('/').rsplit(':').next().unwrap();
+    for (url, plain_iam, works) in [
+        (format!("http://0.0.0.0:{port}"), false, false),
+        (format!("http://0.0.0.0:{port}"), true, true),
+        (format!("http://127.0.0.1:{port}"), false, true),
+    ] {
+        let before = iam.logins.load(Ordering::SeqCst);
+        let stop = CancellationToken::new();
+        let client = ClientConfig { plain_iam, ..ClientConfig::default() };
+        let config = TokenSourceConfig {
+            iam: Some(url.clone()),
+            account: iam.account.clone(),
+            client: crate::Client::new(client),
+        };
+        let (tokens, join) = TokenSource::start(config, stop.clone());
+        if works {
+            tokens.ready().await;
+        } else {
+            let wait = Duration::from_millis(300);
+            assert!(tokio::time::timeout(wait, tokens.ready()).await.is_err(), "{url}");
+            assert_eq!(iam.logins.load(Ordering::SeqCst), before, "nothing was sent");
+        }
+        stop.cancel();
+        join.await.unwrap();
+    }
+}
+
 #[test]
 fn an_account_that_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{AccountError, ServiceAccount, unix_now};
+use super::{AccountError, PlainWay, ServiceAccount, check_way, unix_now};
 use crate::{Client, ClientError};
 
 const LOGIN: &str = "/acs/api/v1/auth/login";
@@ -61,6 +61,8 @@ pub(crate) enum LoginError {
     Key(#[from] identity::KeyError),
     #[error("no address of IAM")]
     NoAddress,
+    #[error(transparent)]
+    Plain(#[from] PlainWay),
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("IAM answers {0}")]
@@ -183,6 +185,9 @@ async fn login(config: &TokenSourceConfig) -> Result<(HeaderValue, Duration), Lo
         (None, Some(endpoint)) => endpoint.to_owned(),
         (None, None) => return Err(LoginError::NoAddress),
     };
+    if !config.client.config().plain_iam {
+        check_way(&url)?;
+    }
     let body = account.login_body(now)?;
     let request = http::Request::post(url)
         .header(CONTENT_TYPE, "application/json")
