@@ -50,7 +50,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_services: bool,
     /// Who may call the components: with strict, whoever has a token; with permissive, also
-    /// programs on this machine that show none; with disabled, everybody, even at the gateway.
+    /// programs on this machine that show none, tasks on its network among them; with disabled,
+    /// everybody, even at the gateway.
     #[arg(long, value_enum, default_value_t = Security::Permissive)]
     security: Security,
     /// How virtual addresses of services work: by listeners on loopback, or by rules in this
