@@ -4,10 +4,10 @@
 
 use std::borrow::Cow;
 
-use super::query::{Bad, Code, HEADER, Query, flag};
+use super::query::{Bad, Code, HEADER, Lower, Query, flag};
 use crate::zone::apex::{Apex, pointer};
 use crate::zone::wire::{self, DATA_AT, TARGET_AT, kind};
-use crate::zone::{Entry, Set, Zones};
+use crate::zone::{Entry, Place, Set, Zones};
 
 /// The longest message there is; over TCP it can be sent.
 pub(crate) const LONGEST: usize = u16::MAX as usize;
@@ -46,19 +46,37 @@ pub(crate) enum Outcome {
     Foreign,
 }
 
-/// Answers one packet into `to`, whose content is replaced. `turn` is any number: it says which of
-/// several records comes first.
+/// A packet that was read: a question and where its name would be, or why it is none.
+pub(crate) type Read<'a> = Result<Asked<'a>, Bad>;
+
+pub(crate) struct Asked<'a> {
+    query: Query<'a>,
+    name: Lower,
+    place: Place,
+}
+
+/// The first half of an answer. Who has several packets reads them all before it answers any: what
+/// the answers need of memory is then fetched at the same time.
+pub(crate) fn read<'a>(zones: &Zones, packet: &'a [u8]) -> Read<'a> {
+    let query = Query::parse(packet)?;
+    let name = query.lower();
+    let place = zones.locate(&name);
+    Ok(Asked { query, name, place })
+}
+
+/// The other half: the answer into `to`, whose content is replaced. `turn` is any number: it says
+/// which of several records comes first.
 pub(crate) fn answer(
     zones: &Zones,
     rules: &Rules,
-    packet: &[u8],
+    read: Read<'_>,
     via: Via,
     turn: u32,
     to: &mut Vec<u8>,
 ) -> Outcome {
     to.clear();
-    let query = match Query::parse(packet) {
-        Ok(query) => query,
+    let Asked { query, name, place } = match read {
+        Ok(asked) => asked,
         Err(Bad::Drop) => return Outcome::Dropped,
         Err(Bad::Refuse { id, flags, code }) => {
             let flags = flag::RESPONSE | flags & (flag::OPCODE | flag::RECURSION_DESIRED);
@@ -72,9 +90,8 @@ pub(crate) fn answer(
     if query.edns.is_some_and(|edns| edns.version != 0) {
         return message.finish(Code::BadVers);
     }
-    let name = query.lower();
     let code = {
-        let held = zones.hold(&name);
+        let held = zones.hold_at(place);
         match held.find(&name) {
             Some(entry) => message.put_known(zones, &entry, &name, None, turn),
             None => message.put_other(zones, &name, turn),

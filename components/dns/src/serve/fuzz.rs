@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use hickory_proto::op::Message;
 
-use super::answer::{Bare, LONGEST, Outcome, Rules, Via, answer, bare};
+use super::answer::{Bare, LONGEST, Outcome, Rules, Via, answer, bare, read};
 use super::query::{PLAIN_SIZE, Query};
 use super::tcp::frame;
 use crate::forward;
@@ -36,7 +36,8 @@ pub(crate) fn packet(data: &[u8]) {
     let mut reply = Vec::new();
     for (is_tcp, is_trusted) in [(false, false), (false, true), (true, true)] {
         let via = Via { is_tcp, is_trusted };
-        let outcome = answer(zones(), &RULES, data, via, data.len() as u32, &mut reply);
+        let outcome =
+            answer(zones(), &RULES, read(zones(), data), via, data.len() as u32, &mut reply);
         match outcome {
             Outcome::Answered(_) => check(data, &reply, is_tcp),
             Outcome::Dropped => assert!(reply.is_empty()),

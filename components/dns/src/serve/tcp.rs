@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
-use super::answer::{Outcome, Via, answer};
+use super::answer::{Outcome, Via, answer, read};
 use crate::forward::Asked;
 
 /// What is read at once, at most; a question that is longer makes room for itself.
@@ -210,7 +210,8 @@ impl Connection {
             self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let Shared { zones, rules, .. } = &*self.shared;
             let turn = self.turn >> 8;
-            let outcome = answer(zones, rules, message, self.via, turn, &mut self.answer);
+            let outcome =
+                answer(zones, rules, read(zones, message), self.via, turn, &mut self.answer);
             self.shared.counters.count(0, &outcome);
             match outcome {
                 Outcome::Answered(_) => put_frame(&self.answer, &mut self.write),

@@ -6,7 +6,7 @@ use hickory_proto::op::{Edns, Message, OpCode, Query as Question, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use proptest::prelude::*;
 
-use super::answer::{Bare, LONGEST, Outcome, Rules, Via, answer, bare};
+use super::answer::{Bare, LONGEST, Outcome, Rules, Via, answer, bare, read};
 use super::query::Code;
 use crate::record::{Change, Data};
 use crate::zone::{Alias, Zone, Zones};
@@ -78,7 +78,7 @@ fn with_edns(mut message: Message, size: u16) -> Message {
 
 fn say(zones: &Zones, packet: &[u8], via: Via, turn: u32) -> (Outcome, Vec<u8>) {
     let mut to = b"left over".to_vec();
-    let outcome = answer(zones, &RULES, packet, via, turn, &mut to);
+    let outcome = answer(zones, &RULES, read(zones, packet), via, turn, &mut to);
     (outcome, to)
 }
 
@@ -288,7 +288,7 @@ fn strangers_learn_of_our_names_alone() {
     assert!(!reply.metadata.recursion_available);
     let alone = Rules { forwards: false, ..RULES };
     let mut to = Vec::new();
-    let outcome = answer(&zones, &alone, &foreign, UDP, 0, &mut to);
+    let outcome = answer(&zones, &alone, read(&zones, &foreign), UDP, 0, &mut to);
     assert_eq!(outcome, Outcome::Answered(Code::Refused));
 }
 

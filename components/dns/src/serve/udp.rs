@@ -16,10 +16,11 @@ use nix::sys::socket::{
     SockaddrLike, SockaddrStorage, recvmmsg, sendmsg, sendto, setsockopt, sockopt,
 };
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
 use super::Shared;
-use super::answer::{Bare, Outcome, Via, answer, bare};
+use super::answer::{Bare, Outcome, Read, Via, answer, bare, read};
 use super::limits::{Limiter, Verdict};
 use super::query::Code;
 
@@ -265,19 +266,16 @@ impl<'a> Worker<'a> {
 
     fn answer(&mut self, buffer: &[u8]) {
         let now = self.begun.elapsed().as_millis() as u32;
-        for number in 0..self.packets.len() {
-            let (Some(packet), Some(to)) = (self.packets.get(number), self.answers.get_mut(number))
-            else {
-                return;
-            };
-            let Packet { length, from, local } = *packet;
-            to.clear();
-            let begin = number * LONGEST_QUESTION;
-            let Some(bytes) = buffer.get(begin..begin + length) else { continue };
+        let Shared { zones, rules, .. } = self.shared;
+        let packets = self.packets.iter().zip(buffer.chunks_exact(LONGEST_QUESTION));
+        let whole = packets.map(|(packet, chunk)| chunk.get(..packet.length).unwrap_or_default());
+        let whole: SmallVec<[(&[u8], Read<'_>); BATCH]> =
+            whole.map(|bytes| (bytes, read(zones, bytes))).collect();
+        let slots = self.packets.iter().zip(&mut self.answers);
+        for ((&Packet { from, local, .. }, to), (bytes, read)) in slots.zip(whole) {
             let via = Via { is_tcp: false, is_trusted: self.shared.trusts(from.ip()) };
             self.turn = self.turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let Shared { zones, rules, .. } = self.shared;
-            let outcome = answer(zones, rules, bytes, via, self.turn >> 8, to);
+            let outcome = answer(zones, rules, read, via, self.turn >> 8, to);
             self.shared.counters.count(self.lane, &outcome);
             match outcome {
                 Outcome::Foreign => {

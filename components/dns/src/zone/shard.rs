@@ -5,17 +5,22 @@
 
 use super::wire;
 
+/// In one piece of memory: what is looked up lies where the processor has it, or is one miss away.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shard {
-    index: Box<[Slot]>,
+    count: usize,
+    /// So many slots, and behind them the entries in the same order.
     bytes: Box<[u8]>,
 }
 
+/// A name's hash, and where its entry begins behind the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     hash: u32,
     at: u32,
 }
+
+const SLOT: usize = 8;
 
 /// What is known of a name. It exists as long as it holds records or lies above a name that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,32 +61,72 @@ pub(super) fn put_set(kind: u16, count: u16, records: &[u8], to: &mut Vec<u8>) {
 // === impl Shard ===
 
 impl Shard {
+    fn slot(&self, position: usize) -> Option<Slot> {
+        if position >= self.count {
+            return None;
+        }
+        let slot = self.bytes.get(position * SLOT..)?.first_chunk::<SLOT>()?;
+        let [h0, h1, h2, h3, at @ ..] = *slot;
+        Some(Slot { hash: u32::from_le_bytes([h0, h1, h2, h3]), at: u32::from_le_bytes(at) })
+    }
+
+    fn entries_bytes(&self) -> &[u8] {
+        self.bytes.get(self.count * SLOT..).unwrap_or_default()
+    }
+
     fn entry(&self, position: usize) -> Option<Entry<'_>> {
-        let begin = self.index.get(position)?.at as usize;
-        let end = self.index.get(position + 1).map_or(self.bytes.len(), |next| next.at as usize);
-        let (length, rest) = self.bytes.get(begin..end)?.split_first()?;
+        let bytes = self.entries_bytes();
+        let begin = self.slot(position)?.at as usize;
+        let end = self.slot(position + 1).map_or(bytes.len(), |next| next.at as usize);
+        let (length, rest) = bytes.get(begin..end)?.split_first()?;
         let (name, rest) = rest.split_at_checked(usize::from(*length))?;
         let (children, sets) = rest.split_first_chunk()?;
         Some(Entry { name, children: u32::from_le_bytes(*children), sets })
     }
 
+    /// The first slot whose hash is not below this one.
+    fn first(&self, hash: u32) -> usize {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.slot(middle) {
+                Some(slot) if slot.hash < hash => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
     pub(super) fn find(&self, hash: u32, name: &[u8]) -> Option<Entry<'_>> {
-        let first = self.index.partition_point(|slot| slot.hash < hash);
-        let same = self.index.get(first..)?.iter().take_while(|slot| slot.hash == hash).count();
-        (first..first + same).find_map(|at| self.entry(at).filter(|entry| entry.name == name))
+        let mut position = self.first(hash);
+        while self.slot(position)?.hash == hash {
+            let entry = self.entry(position)?;
+            if entry.name == name {
+                return Some(entry);
+            }
+            position += 1;
+        }
+        None
+    }
+
+    /// Reads what [`find`](Self::find) will read, so that it is near when it is needed.
+    pub(super) fn touch(&self, hash: u32) -> u8 {
+        let slot = self.slot(self.first(hash));
+        let at = slot.map_or(0, |slot| slot.at as usize);
+        self.entries_bytes().get(at).copied().unwrap_or(0)
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        (0..self.index.len()).filter_map(|position| self.entry(position))
+        (0..self.count).filter_map(|position| self.entry(position))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.index.len()
+        self.count
     }
 
     /// Bytes on the heap.
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.index) + self.bytes.len()
+        self.bytes.len()
     }
 
     /// The shard after `updates`, sorted by hash and name, no name twice; None where nothing stays.
@@ -98,7 +143,7 @@ impl Shard {
             // Everything that sorts before it stays as it is.
             let from = position;
             while let Some(old) = old
-                && let Some(slot) = old.index.get(position)
+                && let Some(slot) = old.slot(position)
                 && slot.hash < update.hash
             {
                 position += 1;
@@ -108,7 +153,7 @@ impl Shard {
             builder.put(update, known);
             // Others of the same hash are rare: copied one by one, unless they are updated too.
             while let Some(old) = old
-                && let Some(slot) = old.index.get(position)
+                && let Some(slot) = old.slot(position)
                 && slot.hash == update.hash
             {
                 let is_updated = |entry: Entry<'_>| {
@@ -121,10 +166,7 @@ impl Shard {
             }
         }
         builder.copy(old, position..old_length);
-        (!builder.index.is_empty()).then(|| Shard {
-            index: builder.index.into_boxed_slice(),
-            bytes: builder.bytes.into_boxed_slice(),
-        })
+        builder.build()
     }
 }
 
@@ -139,15 +181,30 @@ impl Builder {
     /// Takes over a run of entries: one copy of bytes, and offsets moved.
     fn copy(&mut self, old: Option<&Shard>, positions: std::ops::Range<usize>) {
         let Some(old) = old else { return };
-        let end = old.index.get(positions.end).map_or(old.bytes.len(), |slot| slot.at as usize);
-        let Some(slots) = old.index.get(positions).filter(|slots| !slots.is_empty()) else {
+        let Some(first) = old.slot(positions.start).filter(|_| !positions.is_empty()) else {
             return;
         };
-        let begin = slots.first().map_or(0, |slot| slot.at as usize);
+        let bytes = old.entries_bytes();
+        let begin = first.at as usize;
+        let end = old.slot(positions.end).map_or(bytes.len(), |slot| slot.at as usize);
         let here = self.bytes.len();
         let moved = |at: u32| u32::try_from(at as usize - begin + here).unwrap_or(u32::MAX);
-        self.index.extend(slots.iter().map(|slot| Slot { at: moved(slot.at), ..*slot }));
-        self.bytes.extend(old.bytes.get(begin..end).unwrap_or_default());
+        let slots = positions.filter_map(|position| old.slot(position));
+        self.index.extend(slots.map(|slot| Slot { at: moved(slot.at), ..slot }));
+        self.bytes.extend(bytes.get(begin..end).unwrap_or_default());
+    }
+
+    fn build(self) -> Option<Shard> {
+        if self.index.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(self.index.len() * SLOT + self.bytes.len());
+        for slot in &self.index {
+            bytes.extend(slot.hash.to_le_bytes());
+            bytes.extend(slot.at.to_le_bytes());
+        }
+        bytes.extend(&self.bytes);
+        Some(Shard { count: self.index.len(), bytes: bytes.into_boxed_slice() })
     }
 
     fn put(&mut self, update: &Update<'_>, known: Option<Entry<'_>>) {
