@@ -10,13 +10,14 @@
 mod dns;
 mod process;
 mod table;
+mod vip;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-/// Measures the name server, and prints tables.
+/// Measures the name server and virtual addresses, and prints tables.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -66,6 +67,9 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::ServeNames(arguments)) => dns::own::serve(&arguments),
-        None => dns::run(&arguments.run),
+        None => {
+            dns::run(&arguments.run)?;
+            vip::run(&arguments.run)
+        }
     }
 }

@@ -7,11 +7,13 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 40] = [
+const PARSERS: [(&str, &str); 42] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: apps and tasks of Marathon", "marathon_answers"),
     ("cluster-events: events and answers of Marathon", "marathon_stream"),
     ("cluster-events: events of a master as a picture", "cluster_picture"),
+    ("load-balancer: labels", "vip_label"),
+    ("load-balancer: the stream of a controller", "vip_stream"),
     ("dns: names of tasks", "dns_labels"),
     ("dns: virtual addresses", "dns_vips"),
     ("mesos-messages: protobuf calls", "calls_protobuf"),

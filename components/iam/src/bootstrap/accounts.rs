@@ -73,8 +73,8 @@ pub(crate) const ACCOUNTS: &[Account] = &[
     },
     Account {
         uid: "dcos_net",
-        description: "Virtual addresses: they follow what the master tells",
-        grants: CLUSTER,
+        description: "Virtual addresses: they follow what the master tells, and their controllers",
+        grants: NET,
     },
     Account {
         uid: "dcos_edge",
@@ -95,4 +95,15 @@ const CLUSTER: &[Grant] = &[
     ("dcos:mesos:master:flags", Read),
     ("dcos:mesos:master:framework:role", Read),
     ("dcos:mesos:master:task:app_id", Read),
+];
+
+/// The same, and where virtual addresses lead.
+const NET: &[Grant] = &[
+    POLICY,
+    ("dcos:mesos:master:agent", Read),
+    ("dcos:mesos:master:executor:app_id", Read),
+    ("dcos:mesos:master:flags", Read),
+    ("dcos:mesos:master:framework:role", Read),
+    ("dcos:mesos:master:task:app_id", Read),
+    ("dcos:adminrouter:ops:networking:vips", Read),
 ];
