@@ -73,6 +73,48 @@ fn ctrl_c_leaves_nothing_running() {
 }
 
 #[test]
+fn a_failure_late_in_the_start_leaves_nothing_running() {
+    let mut cluster = Cluster::with_services(&["--agents", "1", "--public-agents", "0"]);
+    let mut scheduler = Scheduler::subscribe(cluster.master(), &framework());
+    let task = scheduler.run("sleep 1000");
+    scheduler.status(&task, "TASK_RUNNING");
+    cluster.kill();
+    let sleeps = || {
+        let found = processes::of_folder(&cluster.data_dir());
+        found.iter().filter(|process| process.command.starts_with("sleep")).count()
+    };
+    assert_eq!(sleeps(), 1, "the task runs on");
+    // The gateway is the last to start, and has no folder.
+    let folder = cluster.data_dir().join("gateway");
+    std::fs::remove_dir_all(&folder).expect("the gateway's folder");
+    std::fs::write(&folder, "in the way").expect("a file");
+    let mut running = cluster.begin();
+    assert!(!running.wait().success());
+    assert!(running.output().contains("cannot make"), "{}", running.output());
+    let left = processes::of_folder(cluster.folder.path());
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+#[test]
+fn ctrl_c_is_heeded_during_the_start() {
+    let mut cluster = Cluster::with_services(&["--agents", "1", "--public-agents", "0"]);
+    assert!(cluster.interrupt().success());
+    // The gateway needs a new certificate, and tries in vain to keep it.
+    let tls = cluster.data_dir().join("gateway/tls");
+    std::fs::remove_file(tls.join("gateway.pem")).expect("its certificate");
+    std::fs::create_dir(tls.join("gateway.new")).expect("a folder in the way");
+    let version = cluster.data_dir().join("gateway/metadata/dcos-version.json");
+    std::fs::remove_file(&version).expect("what is written before");
+    let mut running = cluster.begin();
+    wait_until("the gateway to start", || version.exists());
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let status = running.wait();
+    assert!(status.success(), "{status}: {}", running.output());
+    let left = processes::of_folder(cluster.folder.path());
+    assert!(left.is_empty(), "left behind: {left:#?}");
+}
+
+#[test]
 fn two_clusters_live_side_by_side() {
     let (one, other) = (Cluster::small(), Cluster::small());
     assert_ne!(one.master(), other.master());

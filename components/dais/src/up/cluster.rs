@@ -17,11 +17,14 @@ use mesos_master::{RunningMaster, config::MasterConfig};
 use std::{
     collections::HashSet,
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::{JoinError, JoinHandle},
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long registering may take before it counts as failed.
@@ -51,10 +54,11 @@ pub(super) struct Plan {
     pub(super) logging: LevelControl,
 }
 
-/// A running cluster.
+/// A cluster, as far as it runs.
+#[derive(Default)]
 pub(super) struct Cluster {
     endpoints: Endpoints,
-    master: RunningMaster,
+    master: Option<RunningMaster>,
     agents: Vec<RunningAgent>,
     services: Option<Services>,
     network: Option<Network>,
@@ -67,17 +71,15 @@ pub(super) struct Cluster {
 // === impl Cluster ===
 
 impl Cluster {
-    /// Starts everything below `folder`; returns when all listen.
-    pub(super) async fn start(plan: &Plan, folder: &Path) -> anyhow::Result<Self> {
+    /// Starts everything below `folder`; returns when all listen. However this ends, what was
+    /// started until then is kept here, to be stopped.
+    pub(super) async fn start(&mut self, plan: &Plan, folder: &Path) -> anyhow::Result<()> {
         super::endpoints::remove(folder);
-        let (stop_master, stop_agents) = (CancellationToken::new(), CancellationToken::new());
-        let mut identity = match plan.gateway {
-            Some(ports) => {
-                Some(Identity::start(plan.listen, ports.iam, plan.security, folder).await?)
-            }
-            None => None,
-        };
-        let guard = identity.as_ref().map_or_else(Guard::disabled, Identity::guard);
+        if let Some(ports) = plan.gateway {
+            let identity = Identity::start(plan.listen, ports.iam, plan.security, folder);
+            self.identity = Some(identity.await?);
+        }
+        let guard = self.identity.as_ref().map_or_else(Guard::disabled, Identity::guard);
         let mut ports = plan.ports.iter().copied();
         let master_dir = folder.join("master");
         make_private(&master_dir)
@@ -93,57 +95,61 @@ impl Cluster {
             guard: guard.clone(),
             ..MasterConfig::default()
         };
-        let master = mesos_master::start(config, state, stop_master.clone()).await?;
+        let master = mesos_master::start(config, state, self.stop_master.clone()).await?;
+        let master = self.master.insert(master).address;
 
         let memory = memory_share(plan.agents + plan.public_agents);
-        let mut agents = Vec::new();
         for (number, port) in ports.enumerate() {
             let public = number >= plan.agents;
-            let mut config =
-                agent_config(plan, folder, number, public, port, master.address, memory)?;
+            let mut config = agent_config(plan, folder, number, public, port, master, memory)?;
             config.guard = guard.clone();
-            let agent = mesos_agent::start(config, stop_agents.child_token()).await?;
-            agents.push(agent);
+            let agent = mesos_agent::start(config, self.stop_agents.child_token()).await?;
+            self.agents.push(agent);
         }
+        if let Some(ports) = plan.services {
+            let identity = self.identity.as_mut();
+            let services = Services::start(plan, ports, master, folder, identity);
+            self.services = Some(services.await?);
+        }
+        if let Some(ports) = plan.network {
+            let identity = self.identity.as_mut();
+            let network = Network::start(plan, ports, master, folder, identity);
+            self.network = Some(network.await?);
+        }
+        if let (Some(ports), Some(identity), Some(services)) =
+            (plan.gateway, &self.identity, &self.services)
+        {
+            let behind = Behind {
+                master,
+                marathon: services.marathon_address(),
+                cosmos: services.cosmos_address(),
+                mesos_dns: self.network.as_ref().map(Network::dns_http_address),
+                net: self.network.as_ref().map(Network::net_address),
+            };
+            let gateway = Gateway::start(plan, ports, folder, identity, &behind);
+            self.gateway = Some(gateway.await?);
+        }
+        self.endpoints = self.listening(plan, master);
+        Ok(())
+    }
+
+    /// Where everything listens.
+    fn listening(&self, plan: &Plan, master: SocketAddr) -> Endpoints {
         let addresses = |agents: &[RunningAgent]| {
             agents.iter().map(|agent| agent.address.to_string()).collect()
         };
-        let services = match plan.services {
-            Some(ports) => {
-                Some(Services::start(plan, ports, master.address, folder, identity.as_mut()).await?)
-            }
-            None => None,
-        };
-        let network = match plan.network {
-            Some(ports) => {
-                Some(Network::start(plan, ports, master.address, folder, identity.as_mut()).await?)
-            }
-            None => None,
-        };
-        let gateway = match (plan.gateway, &identity, &services) {
-            (Some(ports), Some(identity), Some(services)) => {
-                let behind = Behind {
-                    master: master.address,
-                    marathon: services.marathon_address(),
-                    cosmos: services.cosmos_address(),
-                    mesos_dns: network.as_ref().map(Network::dns_http_address),
-                    net: network.as_ref().map(Network::net_address),
-                };
-                Some(Gateway::start(plan, ports, folder, identity, &behind).await?)
-            }
-            _ => None,
-        };
-        let (private, public) = agents.split_at(plan.agents.min(agents.len()));
+        let (services, identity) = (&self.services, &self.identity);
+        let (private, public) = self.agents.split_at(plan.agents.min(self.agents.len()));
         let admin = identity.as_ref().map(Identity::admin);
         let http = |address| format!("http://{}", reachable(address));
-        let names = network.as_ref();
-        let endpoints = Endpoints {
-            mesos_master: master.address.to_string(),
+        let names = self.network.as_ref();
+        Endpoints {
+            mesos_master: master.to_string(),
             agents: addresses(private),
             public_agents: addresses(public),
             marathon: services.as_ref().map(Services::marathon_url),
             cosmos: services.as_ref().map(Services::cosmos_url),
-            gateway: gateway.as_ref().map(|gateway| gateway.url().to_owned()),
+            gateway: self.gateway.as_ref().map(|gateway| gateway.url().to_owned()),
             iam: identity.as_ref().map(Identity::url),
             admin_user: admin.map(|(user, _)| user.to_owned()),
             admin_password_file: admin.map(|(_, file)| file.to_owned()),
@@ -152,18 +158,7 @@ impl Cluster {
             net: names.map(|names| http(names.net_address())),
             ca_file: identity.as_ref().map(|identity| identity.ca_file().to_owned()),
             pid: std::process::id(),
-        };
-        Ok(Self {
-            endpoints,
-            master,
-            agents,
-            services,
-            network,
-            identity,
-            gateway,
-            stop_master,
-            stop_agents,
-        })
+        }
     }
 
     pub(super) fn endpoints(&self) -> &Endpoints {
@@ -173,7 +168,7 @@ impl Cluster {
     /// Waits until the master knows every agent, and the services.
     pub(super) async fn ready(&mut self) -> anyhow::Result<()> {
         let expected: HashSet<String> = self.agents.iter().map(|agent| agent.pid.clone()).collect();
-        let handle = self.master.handle.clone();
+        let handle = self.master.as_ref().context("there is no master")?.handle.clone();
         let services = self.services.as_ref().map(Services::watch);
         let registered = async {
             loop {
@@ -204,7 +199,7 @@ impl Cluster {
             Some(error) = optional(identity.map(Identity::failed)) => error,
             Some(error) = optional(gateway.map(Gateway::failed)) => error,
             Some(error) = optional(network.map(Network::failed)) => error,
-            result = &mut self.master.join => match result {
+            Some(result) = optional(self.master.as_mut().map(|master| &mut master.join)) => match result {
                 Ok(Err(error)) => anyhow::Error::new(error).context("the master failed"),
                 _ => anyhow!("the master stopped unexpectedly"),
             },
@@ -215,8 +210,9 @@ impl Cluster {
         }
     }
 
-    /// Ends the gateway, the services, the tasks, the agents, the master, and who knows the users.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    /// Ends the gateway, the services, the tasks, the agents, the master, and who knows the users;
+    /// those of them that run.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(gateway) = self.gateway {
             gateway.stop().await;
         }
@@ -227,9 +223,9 @@ impl Cluster {
         if let Some(services) = self.services {
             services.stop().await;
         }
-        let leaving = self.agents.into_iter().map(|agent| async {
+        let leaving = self.agents.into_iter().map(|mut agent| async move {
             agent.leave().await;
-            let _ = agent.join.await;
+            ended(&mut agent.join).await;
         });
         let mut tasks = tokio::task::JoinSet::new();
         leaving.for_each(|agent| drop(tasks.spawn(agent)));
@@ -238,11 +234,25 @@ impl Cluster {
         }
         self.stop_agents.cancel();
         self.stop_master.cancel();
-        self.master.join.await??;
+        let master = match &mut self.master {
+            Some(master) => ended(&mut master.join).await,
+            None => None,
+        };
         if let Some(identity) = self.identity {
             identity.stop().await;
         }
+        if let Some(result) = master {
+            result??;
+        }
         Ok(())
+    }
+}
+
+/// What a task ends with; nothing of one whose end was seen before.
+pub(super) async fn ended<T>(join: &mut JoinHandle<T>) -> Option<Result<T, JoinError>> {
+    match join.is_finished() {
+        true => None,
+        false => Some(join.await),
     }
 }
 
@@ -302,10 +312,11 @@ fn agent_config(
     Ok(config)
 }
 
-/// A master that listens everywhere is reached on loopback.
+/// What listens everywhere is reached on loopback.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
         _ => address,
     }
 }
@@ -339,6 +350,30 @@ mod tests {
     fn agents_never_share_a_port() {
         assert_eq!(resources(0, Some(512), false), "mem:512;ports:[31000-31999]");
         assert_eq!(resources(1, None, false), "ports:[30000-30999]");
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_reached_on_loopback() {
+        for (address, expected) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.1:1", "192.0.2.1:1"),
+            ("[2001:db8::1]:1", "[2001:db8::1]:1"),
+        ] {
+            assert_eq!(reachable(address.parse().unwrap()).to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_is_seen_once() {
+        let mut task = tokio::spawn(async { 7 });
+        assert_eq!(ended(&mut task).await.unwrap().unwrap(), 7);
+        assert!(ended(&mut task).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_did_not_start_need_not_be_stopped() {
+        Cluster::default().stop().await.unwrap();
     }
 
     #[tokio::test]

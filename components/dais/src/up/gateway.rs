@@ -1,7 +1,7 @@
 //! The gateway of `dais up`, and the identity service behind its login.
 
 use super::{
-    cluster::{Plan, reachable},
+    cluster::{Plan, ended, reachable},
     data_dir::make_private,
 };
 use admin_router::{Origin, Role};
@@ -12,7 +12,7 @@ use http_kit::{
 };
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 const POLICY: Duration = Duration::from_secs(30);
 /// How long a stop waits.
 const STOP: Duration = Duration::from_secs(5);
+/// A machine with more has them for its containers.
+const MOST_ADDRESSES: usize = 64;
 /// What clients of DC/OS ask for, to know which commands there are.
 const DCOS_VERSION: &str = "2.1.1";
 
@@ -117,14 +119,14 @@ impl Identity {
         }
     }
 
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.stop_following.cancel();
         let _ = self.following.join.await;
         for login in self.logins {
             let _ = login.await;
         }
         self.stop_iam.cancel();
-        if timeout(STOP, self.iam.join).await.is_err() {
+        if timeout(STOP, ended(&mut self.iam.join)).await.is_err() {
             eprintln!("dais: the identity service did not end within {STOP:?}");
         }
     }
@@ -162,7 +164,7 @@ impl Gateway {
         let mut config = admin_router::Config::new(Role::Master, data_dir.clone());
         config.plain = Some(SocketAddr::new(listen, ports.plain));
         config.tls = Some(SocketAddr::new(listen, ports.tls));
-        config.names = names(listen);
+        config.names = names(listen, &own_addresses());
         // The other cores are for the tasks, all of which run on this machine.
         config.workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
         config.service_account = Some(identity.account("dcos_adminrouter"));
@@ -177,14 +179,13 @@ impl Gateway {
         config.upstreams.mesos_dns = behind.mesos_dns.map(http);
         config.upstreams.net = behind.net.map(http);
         config.site.metadata = Some(metadata(&data_dir)?);
+        config.site.build_info = Some(build_info(&data_dir)?);
         config.site.cluster_id = Some(folder.join(CLUSTER_ID));
         config.access_log = Some(data_dir.join("access.jsonl"));
         let stop = CancellationToken::new();
         let running = admin_router::start(config, stop.clone()).await?;
         let address = running.tls.context("the gateway has no port for TLS")?;
-        let host = reachable(address).ip();
-        let host = if host.is_loopback() { "localhost".to_owned() } else { host.to_string() };
-        Ok(Self { running, url: format!("https://{host}:{}", address.port()), stop })
+        Ok(Self { running, url: https(reachable(address)), stop })
     }
 
     /// Where browsers and programs go.
@@ -200,9 +201,9 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.stop.cancel();
-        if timeout(STOP, self.running.join).await.is_err() {
+        if timeout(STOP, ended(&mut self.running.join)).await.is_err() {
             eprintln!("dais: the gateway did not end within {STOP:?}");
         }
     }
@@ -217,16 +218,63 @@ fn url(address: SocketAddr) -> String {
     format!("http://{}", reachable(address))
 }
 
+/// The gateway's URL for people.
+fn https(address: SocketAddr) -> String {
+    match address.ip() {
+        // The other loopback has that name too, but not everywhere.
+        IpAddr::V4(ip) if ip.is_loopback() => format!("https://localhost:{}", address.port()),
+        _ => format!("https://{address}"),
+    }
+}
+
 /// What clients on this machine and others call it.
-fn names(listen: IpAddr) -> Vec<String> {
+fn names(listen: IpAddr, own: &[IpAddr]) -> Vec<String> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if !listen.is_loopback() {
-        if !listen.is_unspecified() {
-            names.push(listen.to_string());
+        // IPv4 too reaches what listens on all addresses of IPv6.
+        let reached = own.iter().filter(|ip| listen.is_ipv6() || ip.is_ipv4());
+        match listen.is_unspecified() {
+            true => names.extend(reached.take(MOST_ADDRESSES).map(ToString::to_string)),
+            false => names.push(listen.to_string()),
         }
         names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
     }
     names
+}
+
+/// The addresses of this machine by which others reach it, as the kernel lists them.
+fn own_addresses() -> Vec<IpAddr> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let mut own = local_ipv4(&read("/proc/net/fib_trie"));
+    own.extend(local_ipv6(&read("/proc/net/if_inet6")));
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+/// Of lines such as `|-- 10.0.0.5`, each followed by what it is.
+fn local_ipv4(trie: &str) -> Vec<IpAddr> {
+    let (mut own, mut last) = (Vec::new(), None);
+    for line in trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            last = address.parse::<Ipv4Addr>().ok();
+        } else if line.starts_with("/32 host LOCAL") {
+            own.extend(last.filter(|ip| !ip.is_loopback()).map(IpAddr::V4));
+        }
+    }
+    own
+}
+
+/// Of lines such as `20010db8000000000000000000000005 02 40 00 80 eth0`.
+fn local_ipv6(list: &str) -> Vec<IpAddr> {
+    /// Reachable from everywhere, as opposed to the own link or host.
+    const GLOBAL: &str = "00";
+    let address = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let bits = u128::from_str_radix(fields.next()?, 16).ok()?;
+        (fields.nth(2)? == GLOBAL).then(|| IpAddr::V6(bits.into()))
+    };
+    list.lines().filter_map(address).collect()
 }
 
 const CLUSTER_ID: &str = "cluster-id";
@@ -261,6 +309,15 @@ fn metadata(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The list of packages of DC/OS, which has nothing to list here. The CLI of DC/OS asks for it to
+/// find out whether a login is needed.
+fn build_info(folder: &Path) -> anyhow::Result<PathBuf> {
+    let path = folder.join("buildinfo.json");
+    let info = serde_json::json!({"dais": {"version": env!("CARGO_PKG_VERSION")}});
+    write(&path, &format!("{info}\n"))?;
+    Ok(path)
+}
+
 /// Writes a file whole or not at all.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let draft = path.with_extension("draft");
@@ -282,8 +339,41 @@ mod tests {
 
     #[test]
     fn a_gateway_for_others_is_called_by_their_names() {
-        assert!(names([127, 0, 0, 1].into()).contains(&"localhost".to_owned()));
-        let names = names([192, 0, 2, 1].into());
-        assert!(names.contains(&"192.0.2.1".to_owned()), "{names:?}");
+        let own = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let named = |listen: &str| {
+            let names = names(listen.parse().unwrap(), &own);
+            own.map(|ip| names.contains(&ip.to_string()))
+        };
+        assert_eq!(named("127.0.0.1"), [false, false]);
+        assert_eq!(named("192.0.2.1"), [true, false]);
+        assert_eq!(named("0.0.0.0"), [true, false]);
+        assert_eq!(named("::"), [true, true]);
+        assert!(names([0; 4].into(), &own).contains(&"localhost".to_owned()));
+    }
+
+    #[test]
+    fn the_kernel_lists_the_addresses_of_the_machine() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
+                    |-- 10.0.0.5\n        /32 host LOCAL\n     |-- 10.0.0.255\n\
+                    /32 link BROADCAST\n     |-- 127.0.0.1\n           /32 host LOCAL\n";
+        assert_eq!(local_ipv4(trie), ["10.0.0.5".parse::<IpAddr>().unwrap()]);
+        let list = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                    20010db8000000000000000000000005 02 40 00 80     eth0\n\
+                    fe80000000000000000000000000abcd 02 40 20 80     eth0\nbroken\n";
+        assert_eq!(local_ipv6(list), ["2001:db8::5".parse::<IpAddr>().unwrap()]);
+        // It is read of this machine, whatever it has.
+        assert!(own_addresses().iter().all(|ip| !ip.is_loopback()));
+    }
+
+    #[test]
+    fn urls_have_brackets_where_they_need_them() {
+        for (address, url) in [
+            ("127.0.0.1:8443", "https://localhost:8443"),
+            ("[::1]:8443", "https://[::1]:8443"),
+            ("192.0.2.1:1", "https://192.0.2.1:1"),
+            ("[2001:db8::1]:1", "https://[2001:db8::1]:1"),
+        ] {
+            assert_eq!(https(address.parse().unwrap()), url);
+        }
     }
 }

@@ -140,39 +140,65 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         logging,
     };
     let say = !arguments.json;
-    let mut cluster = Cluster::start(&plan, data_dir.path()).await?;
-    if say {
-        let folder = data_dir.path().display();
-        tell(&format!("Dais {} in {folder}\n{}", env!("CARGO_PKG_VERSION"), cluster.endpoints()));
-    }
-    let ready = tokio::select! {
-        ready = cluster.ready() => Some(ready?),
-        () = signals.next() => None,
-    };
     // However this ends, nobody is to be sent to addresses where nothing listens.
     let _removal = Removal(data_dir.path());
-    if ready.is_some() {
-        let file = cluster.endpoints().write(data_dir.path())?;
-        if say {
-            let seconds = started.elapsed().as_secs_f64();
-            tell(&format!("ready in {seconds:.2} s; addresses are in {}\n", file.display()));
-            tell("Ctrl-C stops the cluster and its tasks\n");
-        } else {
-            tell(&format!("{}\n", cluster.endpoints().json()));
-        }
-        tokio::select! {
-            failure = cluster.failed() => return Err(failure),
-            () = signals.next() => {}
-        }
+    let mut cluster = Cluster::default();
+    let failure = tokio::select! {
+        failure = live(&mut cluster, &plan, data_dir.path(), say, started) => Some(failure),
+        () = signals.next() => None,
+    };
+    if let Some(failure) = &failure {
+        tracing::error!(error = format!("{failure:#}"), "the cluster is stopped");
     }
     if say {
         tell("stopping; Ctrl-C again leaves the tasks running\n");
     }
-    tokio::select! {
-        result = cluster.stop() => result?,
-        () = signals.next() => {}
+    let stopped = tokio::select! {
+        result = cluster.stop() => result,
+        () = signals.next() => Ok(()),
+    };
+    match failure {
+        Some(failure) => Err(failure),
+        None => stopped.map(|()| ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts a cluster and lets it run; why it cannot go on.
+async fn live(
+    cluster: &mut Cluster,
+    plan: &Plan,
+    folder: &Path,
+    say: bool,
+    started: Instant,
+) -> anyhow::Error {
+    if let Err(error) = begin(cluster, plan, folder, say, started).await {
+        return error;
+    }
+    cluster.failed().await
+}
+
+async fn begin(
+    cluster: &mut Cluster,
+    plan: &Plan,
+    folder: &Path,
+    say: bool,
+    started: Instant,
+) -> anyhow::Result<()> {
+    cluster.start(plan, folder).await?;
+    if say {
+        let version = env!("CARGO_PKG_VERSION");
+        tell(&format!("Dais {version} in {}\n{}", folder.display(), cluster.endpoints()));
+    }
+    cluster.ready().await?;
+    let file = cluster.endpoints().write(folder)?;
+    if say {
+        let seconds = started.elapsed().as_secs_f64();
+        tell(&format!("ready in {seconds:.2} s; addresses are in {}\n", file.display()));
+        tell("Ctrl-C stops the cluster and its tasks\n");
+    } else {
+        tell(&format!("{}\n", cluster.endpoints().json()));
+    }
+    Ok(())
 }
 
 /// Removes `endpoints.json` when it is dropped.

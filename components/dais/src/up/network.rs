@@ -1,7 +1,7 @@
 //! Names and virtual addresses of `dais up`.
 
 use super::{
-    cluster::{Plan, reachable},
+    cluster::{Plan, ended, reachable},
     data_dir::make_private,
     gateway::Identity,
     services::open,
@@ -110,10 +110,11 @@ impl Network {
         }
     }
 
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.stop.cancel();
-        let ended = async { tokio::join!(self.balancer.join, self.dns.join) };
-        if timeout(STOP, ended).await.is_err() {
+        let both =
+            async { tokio::join!(ended(&mut self.balancer.join), ended(&mut self.dns.join)) };
+        if timeout(STOP, both).await.is_err() {
             eprintln!("dais: names or virtual addresses did not end within {STOP:?}");
         }
     }

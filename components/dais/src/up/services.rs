@@ -1,7 +1,7 @@
 //! The services of `dais up`: Marathon, and Cosmos on top of it.
 
 use super::{
-    cluster::{Plan, reachable},
+    cluster::{Plan, ended, reachable},
     data_dir::make_private,
     gateway::Identity,
 };
@@ -99,11 +99,12 @@ impl Services {
     }
 
     /// Ends them; the tasks run on.
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(mut self) {
         self.stop_cosmos.cancel();
         self.stop_marathon.cancel();
-        let ended = async { tokio::join!(self.marathon.join, self.cosmos.join) };
-        if timeout(STOP, ended).await.is_err() {
+        let both =
+            async { tokio::join!(ended(&mut self.marathon.join), ended(&mut self.cosmos.join)) };
+        if timeout(STOP, both).await.is_err() {
             eprintln!("dais: marathon or cosmos did not end within {STOP:?}");
         }
     }

@@ -170,16 +170,21 @@ impl Cluster {
     /// Starts, and waits for `endpoints.json`.
     fn launch(&mut self) {
         let endpoints = self.data_dir().join("endpoints.json");
-        let _ = std::fs::remove_file(&endpoints);
-        let mut command = Command::new(binary());
-        command.args(["up", "--ports", "auto", "--json", "--data-dir"]).arg(self.data_dir());
-        command.args(&self.arguments);
-        let mut running = Running::start(&mut command, self.folder.path().join("up.log"));
+        let mut running = self.begin();
         self.endpoints = eventually("endpoints.json", || {
             assert!(running.exit_status().is_none(), "`dais up` ended:\n{}", running.output());
             serde_json::from_slice(&std::fs::read(&endpoints).ok()?).ok()
         });
         self.running = Some(running);
+    }
+
+    /// Starts on the same folder, and waits for nothing.
+    pub(crate) fn begin(&self) -> Running {
+        let _ = std::fs::remove_file(self.data_dir().join("endpoints.json"));
+        let mut command = Command::new(binary());
+        command.args(["up", "--ports", "auto", "--json", "--data-dir"]).arg(self.data_dir());
+        command.args(&self.arguments);
+        Running::start(&mut command, self.folder.path().join("up.log"))
     }
 
     /// All agents have registered.
