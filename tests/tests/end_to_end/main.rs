@@ -20,6 +20,7 @@ mod gateway;
 mod gateway_cli;
 mod knowledge;
 mod marathon_python;
+mod network;
 mod packages;
 mod permissions;
 mod pymesos;

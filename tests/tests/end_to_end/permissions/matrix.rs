@@ -60,6 +60,8 @@ fn address(world: &World, component: &str) -> SocketAddr {
         "mesos-agent" => world.agent,
         "marathon" => world.marathon,
         "cosmos" => world.cosmos,
+        "dns" => world.dns,
+        "net" => world.net,
         other => panic!("{other} is not started"),
     }
 }
@@ -182,6 +184,8 @@ fn compare(component: &str, found: &str) {
 fn everybody_gets_from_every_endpoint_what_is_written_down() {
     let worlds = Worlds::start();
     for table in [
+        &dns::PERMISSIONS,
+        &load_balancer::PERMISSIONS,
         &mesos_master::http::PERMISSIONS,
         &mesos_agent::PERMISSIONS,
         &marathon::PERMISSIONS,
@@ -237,6 +241,8 @@ fn every_resource_is_documented() {
         (&mesos_agent::PERMISSIONS, "dcos:mesos:agent:"),
         (&marathon::PERMISSIONS, "dcos:service:marathon:marathon:"),
         (&cosmos::PERMISSIONS, "dcos:adminrouter:package:"),
+        (&dns::PERMISSIONS, "dcos:adminrouter:ops:"),
+        (&load_balancer::PERMISSIONS, "dcos:adminrouter:ops:"),
     ] {
         let titled = |section: &&str| section.lines().next().is_some_and(|l| l.contains(prefix));
         let section = text.split("\n### ").skip(1).find(titled);

@@ -21,13 +21,15 @@ pub(super) struct Plan<'a> {
     pub(super) helper: Option<&'a Path>,
 }
 
-/// A master, an agent, Marathon and Cosmos.
+/// A master, an agent, Marathon, Cosmos, names and virtual addresses.
 pub(super) struct World {
     pub(super) people: People,
     pub(super) master: SocketAddr,
     pub(super) agent: SocketAddr,
     pub(super) marathon: SocketAddr,
     pub(super) cosmos: SocketAddr,
+    pub(super) dns: SocketAddr,
+    pub(super) net: SocketAddr,
     stop: CancellationToken,
     running: Option<RunningAgent>,
     ends: Vec<tokio::task::JoinHandle<()>>,
@@ -70,7 +72,7 @@ impl World {
             cluster_state::embedded::open(path.join(name)).expect("a state that can be opened")
         };
         let tokens = TokenSource::fixed(&people.of_account("dcos_marathon")).expect("a token");
-        let (master, agent, marathon, cosmos) = runtime.block_on(async {
+        let (master, agent, marathon, cosmos, dns, net) = runtime.block_on(async {
             let config = mesos_master::config::MasterConfig {
                 port: 0,
                 log_file: Some(log.clone()),
@@ -107,12 +109,32 @@ impl World {
                 path.join("cosmos"),
             );
             config.port = 0;
-            config.guard = guard;
+            config.guard = guard.clone();
             let cosmos = cosmos::start(config, state("packages"), stop.clone()).await;
-            (master, agent, marathon, cosmos.expect("Cosmos"))
+            let masters = vec![format!("http://{address}")];
+            let mut config = dns::Config::new(masters.clone());
+            (config.port, config.http_port) = (0, 0);
+            config.guard = guard.clone();
+            let dns = dns::start(config, stop.clone()).await.expect("names");
+            let mut config = load_balancer::Config::new(load_balancer::Role::Both { masters });
+            config.port = 0;
+            config.dns = Some(format!("http://{}", dns.http));
+            config.node.way = load_balancer::Way::UserSpace;
+            config.guard = guard;
+            let net = load_balancer::start(config, state("net"), stop.clone()).await;
+            (
+                master,
+                agent,
+                marathon,
+                cosmos.expect("Cosmos"),
+                dns,
+                net.expect("virtual addresses"),
+            )
         });
         let mut ends = Vec::new();
         let addresses = (master.address, agent.address, marathon.address, cosmos.address);
+        let network = (dns.http, net.address);
+        ends.extend([dns.join, net.join]);
         {
             let _inside = runtime.enter();
             ends.push(tokio::spawn(async move { drop(master.join.await) }));
@@ -121,8 +143,22 @@ impl World {
         }
         let running = Some(agent);
         let (master, agent, marathon, cosmos) = addresses;
+        let (dns, net) = network;
         let runtime = Some(runtime);
-        World { people, master, agent, marathon, cosmos, stop, running, ends, runtime, folder }
+        World {
+            people,
+            master,
+            agent,
+            marathon,
+            cosmos,
+            dns,
+            net,
+            stop,
+            running,
+            ends,
+            runtime,
+            folder,
+        }
     }
 
     /// Where the agent works.
