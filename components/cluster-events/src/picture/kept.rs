@@ -1,4 +1,5 @@
-//! Tasks that a new master has not told of, because their agents are still to come back to it.
+//! What a new master has not told of, because agents are still to come back to it: tasks that were
+//! known before, and what agents run of which nothing is known.
 
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(super) struct Kept {
     back: Vec<Id>,
     /// Those that were when the last heartbeat came.
     settled: Vec<Id>,
+    /// Agents of which it is not known what they run.
+    unknown: FxHashSet<Id>,
+    /// Those of them that are back.
+    here: Vec<Id>,
     heartbeat: Duration,
     waited: Duration,
 }
@@ -28,9 +33,11 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn new(
         tasks: impl Iterator<Item = (Id, TaskKey)>,
+        unknown: FxHashSet<Id>,
         heartbeat: Option<Duration>,
     ) -> Kept {
-        let mut kept = Kept { heartbeat: heartbeat.unwrap_or(HEARTBEAT), ..Kept::default() };
+        let heartbeat = heartbeat.unwrap_or(HEARTBEAT);
+        let mut kept = Kept { heartbeat, unknown, ..Kept::default() };
         for (agent, key) in tasks {
             kept.tasks.entry(agent).or_default().insert(key);
         }
@@ -45,6 +52,30 @@ impl Kept {
     pub(super) fn returned(&mut self, agent: &Id) {
         if self.tasks.contains_key(agent) {
             self.back.push(agent.clone());
+        }
+        if self.unknown.contains(agent) {
+            self.here.push(agent.clone());
+        }
+    }
+
+    /// An agent that never comes back.
+    pub(super) fn gone(&mut self, agent: &str) {
+        self.unknown.remove(agent);
+    }
+
+    pub(super) fn is_unknown(&self, agent: &str) -> bool {
+        self.unknown.contains(agent)
+    }
+
+    /// Whether it is known of every agent what it runs.
+    pub(super) fn is_complete(&self) -> bool {
+        self.unknown.is_empty()
+    }
+
+    /// Agents that are back have said by now what they run.
+    pub(super) fn settle(&mut self) {
+        for agent in self.here.drain(..) {
+            self.unknown.remove(&agent);
         }
     }
 
@@ -61,11 +92,13 @@ impl Kept {
     /// What counts no longer: of agents that have been back for a whole heartbeat, or when all
     /// had time enough.
     pub(super) fn heartbeat(&mut self) -> Vec<TaskKey> {
-        if self.tasks.is_empty() {
+        self.settle();
+        if self.tasks.is_empty() && self.unknown.is_empty() {
             return Vec::new();
         }
         self.waited += self.heartbeat;
         if self.waited > PATIENCE {
+            self.unknown.clear();
             return std::mem::take(&mut self.tasks).into_values().flatten().collect();
         }
         let settled = std::mem::replace(&mut self.settled, std::mem::take(&mut self.back));

@@ -72,6 +72,8 @@ pub struct Picture {
     leader: Option<SocketAddr>,
     /// Whether there has been a state.
     known: bool,
+    /// Whether what is here is from before this process, and so perhaps not all there was.
+    restored: bool,
     agents: FxHashMap<Id, Arc<Agent>>,
     frameworks: FxHashMap<Id, Arc<Framework>>,
     tasks: FxHashMap<Id, FxHashMap<Id, Arc<Task>>>,
@@ -153,6 +155,24 @@ impl Picture {
         self.tasks.get(framework).into_iter().flat_map(FxHashMap::values)
     }
 
+    /// Whether every task that runs is here: not before the first state, and not while there are
+    /// agents that a new master only knows from its registry and whose tasks were not known before.
+    pub fn is_complete(&self) -> bool {
+        self.known && !self.restored && self.kept.is_complete()
+    }
+
+    /// Nothing was told for a while: agents that came back have told what they run.
+    pub fn settle(&mut self) {
+        self.kept.settle();
+    }
+
+    /// Begins with what was known once.
+    pub fn restore(&mut self, leader: Option<SocketAddr>, state: State) -> Vec<Changed> {
+        let changes = self.connected(leader, Input::State(Box::new(state)));
+        self.restored = true;
+        changes
+    }
+
     /// How many tasks are here because agents that run them have not come back to a new master.
     pub fn kept(&self) -> usize {
         self.kept.len()
@@ -229,6 +249,10 @@ impl Picture {
         self.known = true;
         let mut changes = Vec::new();
         let recovered: FxHashSet<Id> = state.recovered.iter().map(|one| one.id.clone()).collect();
+        let is_known =
+            |id: &Id| !self.restored && self.agents.contains_key(id) && !self.kept.is_unknown(id);
+        let unknown = recovered.iter().filter(|id| !is_known(id)).cloned().collect();
+        self.restored = false;
         let tasks: FxHashSet<TaskKey> = state.tasks.iter().map(Task::key).collect();
         let missing = self.tasks().filter(|task| !tasks.contains(&task.key()));
         let (kept, gone): (Vec<_>, Vec<_>) =
@@ -236,8 +260,11 @@ impl Picture {
         for task in gone {
             changes.extend(self.drop_task(&task.framework, &task.id));
         }
-        self.kept =
-            Kept::new(kept.iter().map(|task| (task.agent.clone(), task.key())), state.heartbeat);
+        self.kept = Kept::new(
+            kept.iter().map(|task| (task.agent.clone(), task.key())),
+            unknown,
+            state.heartbeat,
+        );
 
         let ids: FxHashSet<Id> = state.frameworks.iter().map(|one| one.id.clone()).collect();
         let gone =
@@ -368,6 +395,7 @@ impl Picture {
     }
 
     fn remove_agent(&mut self, id: &str) -> Vec<Changed> {
+        self.kept.gone(id);
         let keys: Vec<TaskKey> = self.tasks_on(id).map(|task| task.key()).collect();
         let mut changes: Vec<Changed> =
             keys.iter().filter_map(|(framework, id)| self.drop_task(framework, id)).collect();

@@ -126,6 +126,37 @@ fn tasks_stay_until_their_agents_are_back_and_say_otherwise() {
 }
 
 #[test]
+fn what_agents_run_of_which_nothing_was_known_is_not_known() {
+    let fresh = || State { recovered: vec![agent("a"), agent("b")], ..State::default() };
+    let mut picture = Picture::default();
+    assert!(!picture.is_complete());
+    picture.restore(None, state(&[("1", "a")]));
+    assert!(picture.known() && !picture.is_complete());
+    // What was known before this process may be old.
+    picture.apply(input(fresh()));
+    assert!(!picture.is_complete());
+    assert_eq!(ids(&picture), ["1"]);
+    // Another master still waits for the same agents.
+    picture.apply(Input::Agent(agent("a")));
+    picture.settle();
+    picture.apply(input(fresh()));
+    assert!(!picture.is_complete());
+    picture.apply(Input::Agent(agent("b")));
+    assert!(!picture.is_complete());
+    picture.settle();
+    assert!(picture.is_complete());
+    // All of them are known now.
+    picture.apply(input(fresh()));
+    assert!(picture.is_complete());
+    // One that is new here and goes for good, and one that never says anything.
+    picture.apply(input(State { recovered: vec![agent("x"), agent("y")], ..State::default() }));
+    picture.apply(Input::AgentRemoved("x".into()));
+    assert!(!picture.is_complete());
+    (0..45).for_each(|_| drop(picture.apply(Input::Heartbeat)));
+    assert!(picture.is_complete());
+}
+
+#[test]
 fn agents_that_are_given_up_take_their_tasks_along() {
     let mut picture = Picture::default();
     picture.apply(input(state(&[("1", "a"), ("2", "b")])));

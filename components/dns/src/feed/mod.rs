@@ -31,6 +31,11 @@ const EVENTS: usize = 4096;
 const BATCH: usize = 256;
 /// How often what is known is written to disk, if it has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Agents that are back with a new master say what they run at once; after that long without a
+/// word, they have.
+const QUIET: Duration = Duration::from_secs(1);
+/// The first time soon: whoever is killed early has something to begin with, too.
+const FIRST_SAVE: Duration = Duration::from_secs(5);
 /// Questions of the API for everything that is named.
 const ASKED: usize = 16;
 
@@ -96,9 +101,14 @@ impl Core {
         count
     }
 
+    /// That a name does not exist is only said while every task that runs is known.
     fn set_ready(&self) {
+        let is_complete = self.picture.is_complete();
         for zone in self.names.settings().task_zones() {
-            self.zones.set_ready(zone, true);
+            if self.zones.is_ready(zone) != is_complete {
+                self.zones.set_ready(zone, is_complete);
+                tracing::info!(zone, is_complete, "whether all names are known has changed");
+            }
         }
     }
 }
@@ -120,8 +130,7 @@ impl Feed {
             && let Some(last) = kept::load(dir).await
         {
             let count = last.state.tasks.len();
-            let state = Input::State(Box::new(last.state));
-            let changed = core.picture.connected(last.leader, state);
+            let changed = core.picture.restore(last.leader, last.state);
             core.names.update(&core.picture, &changed);
             // Who led then leads no more, as far as we know; the names that it had stay.
             let changed = core.picture.cut();
@@ -161,7 +170,8 @@ impl Feed {
         }
         // Kept open: that nobody sends is no reason to stop.
         let _open = vips_to;
-        let mut saving = tokio::time::interval(SAVE_EVERY);
+        let first = tokio::time::Instant::now() + FIRST_SAVE;
+        let mut saving = tokio::time::interval_at(first, SAVE_EVERY);
         saving.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut batch = Vec::new();
         loop {
@@ -187,6 +197,10 @@ impl Feed {
                     // Whoever asked may have left.
                     let _ = to.send(self.core.names.placed());
                 }
+                () = tokio::time::sleep(QUIET), if self.awaits() => {
+                    self.core.picture.settle();
+                    self.core.set_ready();
+                }
                 _ = saving.tick() => self.save(),
             }
         }
@@ -194,6 +208,11 @@ impl Feed {
         self.saved().await;
         self.save();
         self.saved().await;
+    }
+
+    /// Whether agents are still to say what they run.
+    fn awaits(&self) -> bool {
+        self.core.picture.known() && !self.core.picture.is_complete()
     }
 
     /// None if taking it in failed for good.
@@ -214,11 +233,14 @@ impl Feed {
                 let is_state = matches!(event, Event::Connected { .. });
                 has_changed |= !core.take(event).is_empty();
                 if is_state {
+                    // What is published first is there before others are denied.
                     core.publish();
                     core.set_ready();
                 }
             }
-            (has_changed, core.publish())
+            let count = core.publish();
+            core.set_ready();
+            (has_changed, count)
         };
         let (has_changed, count) =
             if is_whole { self.elsewhere(work).await? } else { work(&mut self.core) };

@@ -161,6 +161,27 @@ async fn names_outlive_the_change_of_the_master() {
     fake.stop().await;
 }
 
+/// Server and master are both new: what runs is only known when agents have said it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_denied_before_agents_have_said_what_they_run() {
+    let recovered: AgentInfo = agent().agent_info;
+    let master = Master::new(GetState {
+        get_agents: Some(GetAgents { recovered_agents: vec![recovered], ..GetAgents::default() }),
+        ..state(vec![task("new.1", "new", "9.0.0.3")])
+    });
+    let fake = Fake::start("127.0.0.1:0", master.clone()).await;
+    let server = Server::start(config(&fake.url())).await;
+    server.until("new.marathon.mesos", A, NoError, &["9.0.0.3"]).await;
+    server.is("web.marathon.mesos", A, ServFail, &[]).await;
+    server.is("web.marathon.agentip.dcos.thisdcos.directory", A, ServFail, &[]).await;
+    master.tell(added(task("web.1", "web", "9.0.0.1"))).await;
+    master.tell(agent_added()).await;
+    server.until("web.marathon.mesos", A, NoError, &["9.0.0.1"]).await;
+    server.until("none.marathon.mesos", A, NXDomain, &[]).await;
+    server.stop().await;
+    fake.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn virtual_addresses_have_names() {
     let (master, net) = (Master::new(state(Vec::new())), Arc::new(Net::default()));
