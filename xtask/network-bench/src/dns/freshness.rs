@@ -27,7 +27,7 @@ pub(crate) fn run(setup: &Setup, run: &Run) -> Result<()> {
     let idle = Fed::start(setup, &runtime, 0, &token)?.server.process.memory()?;
     let fed = Fed::start(setup, &runtime, TASKS, &token)?;
     let full = fed.server.process.memory()?;
-    let names = fed.metric("mesos_dns_names")?;
+    let names = fed.metric("dns_names")?;
 
     let is_over = AtomicBool::new(false);
     let begun = fed.server.process.cpu_seconds()?;
@@ -89,9 +89,7 @@ impl Fed {
         let (server, http) = setup.start_fed(address)?;
         let fed = Fed { master, server, http };
         let begun = Instant::now();
-        while fed.metric("mesos_dns_tasks")? < tasks as f64
-            || fed.metric("mesos_dns_follows_master")? < 1.0
-        {
+        while fed.metric("dns_tasks")? < tasks as f64 || fed.metric("dns_follows_master")? < 1.0 {
             if begun.elapsed() > Duration::from_secs(120) {
                 bail!("the server never follows its master");
             }
