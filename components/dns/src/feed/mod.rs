@@ -177,13 +177,15 @@ impl Feed {
         loop {
             tokio::select! {
                 () = token.cancelled() => break,
-                count = events.recv_many(&mut batch, BATCH) => {
-                    if count == 0 {
-                        // No master to follow: what is asked is answered from what there is.
-                        token.cancelled().await;
+                // None of them ends as long as we listen.
+                Some(ended) = tasks.join_next() => {
+                    tracing::error!(?ended, "a part of the name server stopped unexpectedly");
+                    break;
+                }
+                count = events.recv_many(&mut batch, BATCH), if !events.is_closed() => {
+                    if count > 0 && self.take(&mut batch, &ask_schedulers).await.is_none() {
                         break;
                     }
-                    let Some(()) = self.take(&mut batch, &ask_schedulers).await else { break };
                 }
                 Some(input) = found.recv() => {
                     self.core.take(Event::Change(input));
