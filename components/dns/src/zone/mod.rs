@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwapOption, Guard};
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 pub use apex::{Alias, Zone};
 pub(crate) use apex::{Apex, Apexes};
@@ -29,6 +29,9 @@ use shard::{Shard, Update};
 
 /// A million names make about a hundred a shard; ten thousand, one or two.
 const SHARDS: usize = 8192;
+
+/// So many changes are put together at once.
+const PIECE: usize = 4096;
 
 /// All names, of all zones.
 pub struct Zones {
@@ -86,9 +89,7 @@ impl Zones {
     /// our zones, and records that cannot be written, are left out.
     pub fn publish(&self, changes: Vec<Change>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = Batch::new(self);
-        changes.iter().for_each(|change| batch.take(change));
-        batch.finish();
+        self.publish_in_pieces(changes);
     }
 
     /// Makes `changes` all there is: every other name goes. All zones are ready then.
@@ -102,22 +103,42 @@ impl Zones {
         self.replace(|apex| names.iter().any(|name| **name == *apex.wire), changes);
     }
 
+    /// What is new comes first, then the rest goes: a name above others is never missed. All of it
+    /// in pieces, so that a million names do not take their memory twice.
     fn replace(&self, is_replaced: impl Fn(&Apex) -> bool, changes: Vec<Change>) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let replaced: Vec<&Apex> = self.apexes.all().filter(|apex| is_replaced(apex)).collect();
         let is_replaced = |apex: &Apex| replaced.iter().any(|other| std::ptr::eq(*other, apex));
-        let mut batch = Batch::new(self);
+        let names = changes.iter().filter_map(|change| wire::name(&change.name));
+        // Of 64 bits, seeded: that one name stays for another's sake will not be seen.
+        let stays: FxHashSet<u64> = names.map(|name| self.hash_of(&name)).collect();
+        self.publish_in_pieces(changes);
+        let mut goes = Vec::new();
         for shard in &self.shards {
             let shard = shard.load_full();
             for entry in shard.iter().flat_map(|shard| shard.entries()) {
-                if entry.holds_records() && self.apexes.of(entry.name).is_some_and(is_replaced) {
-                    batch.set(entry.name, Vec::new());
+                if entry.holds_records()
+                    && !stays.contains(&self.hash_of(entry.name))
+                    && self.apexes.of(entry.name).is_some_and(is_replaced)
+                {
+                    goes.push(Box::<[u8]>::from(entry.name));
                 }
             }
         }
-        changes.iter().for_each(|change| batch.take(change));
-        batch.finish();
+        for piece in goes.chunks(PIECE) {
+            let mut batch = Batch::new(self);
+            piece.iter().for_each(|name| batch.set(name, Vec::new()));
+            batch.finish();
+        }
         replaced.iter().for_each(|apex| apex.set_ready(true));
+    }
+
+    fn publish_in_pieces(&self, changes: Vec<Change>) {
+        for piece in changes.chunks(PIECE) {
+            let mut batch = Batch::new(self);
+            piece.iter().for_each(|change| batch.take(change));
+            batch.finish();
+        }
     }
 
     /// Before a zone is ready, a name of it that is not known may well exist: the answer is that
@@ -189,17 +210,16 @@ impl Zones {
     /// Where a name in lower case is, if it is known; what is to be read there is fetched. Several
     /// names in a row are fetched at the same time, if nothing else is done between.
     pub(crate) fn locate(&self, name: &[u8]) -> Place {
-        let (shard, hash) = self.place(name);
-        if let Some(shard) = self.shards.get(shard) {
-            std::hint::black_box(shard.load().as_ref().map_or(0, |shard| shard.touch(hash)));
+        let place = self.place_of(name);
+        if let Some(shard) = self.shards.get(place.shard) {
+            std::hint::black_box(shard.load().as_ref().map_or(0, |shard| shard.touch(place.hash)));
         }
-        Place { shard, hash }
+        place
     }
 
     /// The shard where a name in lower case is, if it is known.
     pub(crate) fn hold(&self, name: &[u8]) -> Held {
-        let (shard, hash) = self.place(name);
-        self.hold_at(Place { shard, hash })
+        self.hold_at(self.place_of(name))
     }
 
     pub(crate) fn hold_at(&self, place: Place) -> Held {
@@ -212,13 +232,18 @@ impl Zones {
     }
 
     /// The number of a name's shard, and its hash there.
-    fn place(&self, name: &[u8]) -> (usize, u32) {
+    fn place_of(&self, name: &[u8]) -> Place {
+        let hash = self.hash_of(name);
+        let shard = (hash as u32 >> 8) as usize % self.shards.len().max(1);
+        Place { shard, hash: (hash >> 32) as u32 }
+    }
+
+    fn hash_of(&self, name: &[u8]) -> u64 {
         let mut hasher = FxHasher::with_seed(self.seed);
         hasher.write(name);
-        // Its bits are not equally good; both numbers are to be.
+        // Its bits are not equally good, and parts of them are to be.
         let hash = hasher.finish();
-        let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((hash as u32 >> 8) as usize % self.shards.len().max(1), (hash >> 32) as u32)
+        (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -302,7 +327,7 @@ impl<'z> Batch<'z> {
     /// Writes every shard that changes, once.
     fn write(&self) {
         let places = self.pending.iter().map(|(name, pending)| {
-            let (shard, hash) = self.zones.place(name);
+            let Place { shard, hash } = self.zones.place_of(name);
             let sets = pending.sets.as_deref();
             (shard, Update { hash, name, children: pending.children, sets })
         });

@@ -67,7 +67,7 @@ fn fill(zones: &Zones, zone: &Zone) {
     let mut changes = Vec::new();
     for task in zone.tasks() {
         changes.extend(task.changes());
-        if changes.len() > 30_000 {
+        if changes.len() > 3000 {
             zones.publish(std::mem::take(&mut changes));
         }
     }
