@@ -101,7 +101,7 @@ impl Heard {
             let mut old = std::mem::take(&mut self.services);
             for entry in all {
                 let key = entry.key();
-                updates.push(self.put(entry));
+                updates.append(&mut self.put(entry));
                 if old.get(&key) == self.services.get(&key) {
                     old.remove(&key);
                 }
@@ -116,19 +116,21 @@ impl Heard {
             updates.push((service, None));
         }
         if let Some(entry) = line.put {
-            updates.push(self.put(entry));
+            updates.append(&mut self.put(entry));
         }
         updates
     }
 
-    fn put(&mut self, entry: Entry) -> Update {
+    /// Whoever had its place has it no more.
+    fn put(&mut self, entry: Entry) -> Vec<Update> {
         let host = match entry.vip.parse() {
             Ok(address) => Host::Address(address),
             Err(_) => Host::Name(entry.vip.as_str().into()),
         };
         let service = Service { host, protocol: entry.protocol, port: entry.port };
-        self.services.insert(entry.key(), service.clone());
-        (service, Some(Arc::new(entry)))
+        let before = self.services.insert(entry.key(), service.clone());
+        let gone = before.filter(|before| *before != service).map(|before| (before, None));
+        gone.into_iter().chain([(service, Some(Arc::new(entry)))]).collect()
     }
 }
 
@@ -185,6 +187,8 @@ mod tests {
         view.publish(heard.enter(gone));
         view.publish(heard.enter(line(&format!(r#"{{"put":{}}}"#, entry("c.m", "11.0.0.2")))));
         assert_eq!(shown(), ["c.m 11.0.0.2", "1.2.3.4 1.2.3.4"]);
+        view.publish(heard.enter(line(&format!(r#"{{"put":{}}}"#, entry("d.m", "11.0.0.2")))));
+        assert_eq!(shown(), ["d.m 11.0.0.2", "1.2.3.4 1.2.3.4"], "two are never at one place");
         assert!(heard.enter(line("{}")).is_empty());
     }
 }

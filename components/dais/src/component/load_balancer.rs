@@ -129,6 +129,15 @@ const TABLE: Table<Config> = Table {
             Ok(())
         }),
         value(
+            "leave_rules",
+            "",
+            "Leave the rules in the kernel when it stops, for the one that starts next. (false)",
+            |config, text| {
+                config.service.node.leave_rules = parsed(text)?;
+                Ok(())
+            },
+        ),
+        value(
             "address_retention",
             "",
             "How long the address of a name without tasks is kept for it. (1days)",

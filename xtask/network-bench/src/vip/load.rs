@@ -1,8 +1,9 @@
-//! A server that takes bytes and answers questions, and clients that count.
+//! A server that takes bytes and answers questions, and clients whose work comes in short steps:
+//! those who are compared take turns so quickly that what disturbs the machine disturbs all.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use network_lab::Node;
@@ -14,6 +15,10 @@ const QUESTION: usize = 64;
 /// The first byte of a connection says what it is for.
 const STREAM: u8 = b's';
 const QUESTIONS: u8 = b'q';
+/// In one step.
+const PIECES: u16 = 64;
+const ASKED: u16 = 50;
+const CONNECTIONS: u16 = 5;
 
 /// What is counted a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,13 @@ pub(super) enum Kind {
 pub(super) struct Load {
     pub(super) node: Node,
     pub(super) to: SocketAddrV4,
+}
+
+/// A load at work.
+pub(super) struct Session<'a> {
+    load: &'a Load,
+    kind: Kind,
+    stream: TcpStream,
 }
 
 /// Serves until this program ends.
@@ -50,12 +62,11 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     stream.read_exact(&mut kind)?;
     if kind == [STREAM] {
         let mut piece = vec![0; PIECE];
-        let mut taken = 0u64;
         loop {
-            match stream.read(&mut piece)? {
-                0 => return stream.write_all(&taken.to_be_bytes()),
-                length => taken += length as u64,
+            for _ in 0..PIECES {
+                stream.read_exact(&mut piece)?;
             }
+            stream.write_all(&[STREAM])?;
         }
     }
     let mut question = [0; QUESTION];
@@ -68,30 +79,10 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 // === impl Load ===
 
 impl Load {
-    pub(super) fn run(&self, kind: Kind, duration: Duration) -> Result<f64> {
-        let (to, begun) = (self.to, Instant::now());
-        let done = self.node.run(move || -> std::io::Result<f64> {
-            match kind {
-                Kind::Stream => stream(to, duration),
-                Kind::Questions => {
-                    let (mut stream, mut asked) = (connect(to, QUESTIONS)?, 0.0);
-                    while begun.elapsed() < duration {
-                        ask(&mut stream)?;
-                        asked += 1.0;
-                    }
-                    Ok(asked)
-                }
-                Kind::Connections => {
-                    let mut asked = 0.0;
-                    while begun.elapsed() < duration {
-                        ask(&mut connect(to, QUESTIONS)?)?;
-                        asked += 1.0;
-                    }
-                    Ok(asked)
-                }
-            }
-        })?;
-        Ok(done / begun.elapsed().as_secs_f64())
+    pub(super) fn begin(&self, kind: Kind) -> Result<Session<'_>> {
+        let first = if kind == Kind::Stream { STREAM } else { QUESTIONS };
+        let stream = self.node.run(|| connect(self.to, first))?;
+        Ok(Session { load: self, kind, stream })
     }
 }
 
@@ -102,21 +93,44 @@ fn connect(to: SocketAddrV4, kind: u8) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Bytes that have arrived.
-fn stream(to: SocketAddrV4, duration: Duration) -> std::io::Result<f64> {
-    let (mut stream, begun) = (connect(to, STREAM)?, Instant::now());
-    let piece = vec![1; PIECE];
-    while begun.elapsed() < duration {
-        stream.write_all(&piece)?;
-    }
-    stream.shutdown(std::net::Shutdown::Write)?;
-    let mut taken = [0; 8];
-    stream.read_exact(&mut taken)?;
-    Ok(u64::from_be_bytes(taken) as f64)
-}
-
 fn ask(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut question = [7; QUESTION];
     stream.write_all(&question)?;
     stream.read_exact(&mut question)
+}
+
+// === impl Session ===
+
+impl Session<'_> {
+    /// Does one step, and how much that was a second.
+    pub(super) fn step(&mut self) -> Result<f64> {
+        let (to, kind, stream) = (self.load.to, self.kind, &mut self.stream);
+        let rate = self.load.node.run(move || -> std::io::Result<f64> {
+            let begun = Instant::now();
+            let done = match kind {
+                Kind::Stream => {
+                    let piece = vec![1; PIECE];
+                    for _ in 0..PIECES {
+                        stream.write_all(&piece)?;
+                    }
+                    stream.read_exact(&mut [0])?;
+                    f64::from(PIECES) * PIECE as f64
+                }
+                Kind::Questions => {
+                    for _ in 0..ASKED {
+                        ask(stream)?;
+                    }
+                    f64::from(ASKED)
+                }
+                Kind::Connections => {
+                    for _ in 0..CONNECTIONS {
+                        ask(&mut connect(to, QUESTIONS)?)?;
+                    }
+                    f64::from(CONNECTIONS)
+                }
+            };
+            Ok(done / begun.elapsed().as_secs_f64())
+        })?;
+        Ok(rate)
+    }
 }

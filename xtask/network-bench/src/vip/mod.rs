@@ -19,7 +19,7 @@ use network_lab::Lab;
 
 use crate::Run;
 use crate::table::{self, Better, Column, Row};
-use load::{Kind, Load};
+use load::{Kind, Load, Session};
 
 /// Through the address; directly from the same machine; directly from one without any rules.
 const NAMES: [&str; 3] = ["virtual", "direct", "no rules"];
@@ -85,7 +85,7 @@ pub(crate) fn run(run: &Run) -> Result<()> {
     Ok(())
 }
 
-/// All in turn, several rounds, so that what disturbs the machine disturbs all.
+/// Step by step in turn, for as long as the rounds of all would take; the median of steps counts.
 fn column(
     name: &'static str,
     kind: Kind,
@@ -93,18 +93,19 @@ fn column(
     loads: &[Load; 3],
     run: &Run,
 ) -> Result<Column> {
-    let mut rounds: [Vec<f64>; 3] = Default::default();
-    for round in 0..run.rounds {
-        // None is always the first.
-        for turn in 0..loads.len() {
-            let which = (round + turn) % loads.len();
-            if let (Some(load), Some(values)) = (loads.get(which), rounds.get_mut(which)) {
-                values.push(load.run(kind, run.duration())?);
-            }
+    let mut sessions: Vec<(Session<'_>, Vec<f64>)> = Vec::new();
+    for load in loads {
+        sessions.push((load.begin(kind)?, Vec::new()));
+    }
+    let rounds = u32::try_from(run.rounds).unwrap_or(u32::MAX);
+    let (begun, duration) = (Instant::now(), run.duration().saturating_mul(rounds));
+    while begun.elapsed() < duration {
+        for (session, steps) in &mut sessions {
+            steps.push(session.step()?);
         }
     }
-    let values = rounds.into_iter().map(|values| table::median(values.into_iter())).collect();
-    Ok(Column { name, better: Better::More, values, print })
+    let values = sessions.into_iter().map(|(_, steps)| table::median(steps.into_iter()));
+    Ok(Column { name, better: Better::More, values: values.collect(), print })
 }
 
 /// A service of which nobody asks; with another turn it has another backend.
