@@ -8,7 +8,6 @@ use std::time::Instant;
 use anyhow::Result;
 use network_lab::Node;
 
-const PORT: u16 = 7000;
 const PIECE: usize = 1 << 16;
 /// A question, and its answer.
 const QUESTION: usize = 64;
@@ -45,14 +44,14 @@ pub(super) struct Session<'a> {
 }
 
 /// Serves until this program ends.
-pub(super) fn serve(node: &Node) -> Result<SocketAddrV4> {
-    let listener = node.run(|| TcpListener::bind(("0.0.0.0", PORT)))?;
+pub(super) fn serve(node: &Node, port: u16) -> Result<SocketAddrV4> {
+    let listener = node.run(|| TcpListener::bind(("0.0.0.0", port)))?;
     std::thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
             std::thread::spawn(move || answer(stream));
         }
     });
-    Ok(SocketAddrV4::new(node.address(), PORT))
+    Ok(SocketAddrV4::new(node.address(), port))
 }
 
 /// Until the client has had enough, which is not an error.

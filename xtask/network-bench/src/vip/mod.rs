@@ -16,6 +16,8 @@ use load_balancer::kernel::{Kernel, Targets, Vip, Wanted};
 use load_balancer::vips::label::Protocol;
 use load_balancer::{Config, NodeConfig, Role};
 use network_lab::Lab;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::Run;
 use crate::table::{self, Better, Column, Row};
@@ -41,9 +43,11 @@ pub(crate) fn run(run: &Run) -> Result<()> {
         println!("virtual addresses are not measured: {reason}");
         return Ok(());
     }
+    on_one_core()?;
     let mut lab = Lab::new()?;
     let (ours, other, server) = (lab.node("ours")?, lab.node("other")?, lab.node("server")?);
-    let direct = load::serve(&server)?;
+    // Two ports: connections that end are remembered, and must not stand in others' way.
+    let (direct, behind) = (load::serve(&server, 7000)?, load::serve(&server, 7001)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let config = NodeConfig {
         namespace: Some(ours.namespace().to_owned()),
@@ -57,7 +61,7 @@ pub(crate) fn run(run: &Run) -> Result<()> {
     let mut wanted: Wanted = (0..SERVICES).map(|number| service(number, 0)).collect();
     wanted.insert(
         Vip { protocol: Protocol::Tcp, address: *through.ip(), port: through.port() },
-        Some(Targets { open: vec![direct], closed: Vec::new() }),
+        Some(Targets { open: vec![behind], closed: Vec::new() }),
     );
     runtime.block_on(kernel.change(wanted))?;
 
@@ -85,6 +89,14 @@ pub(crate) fn run(run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// Both ends, and the kernel between them: where the scheduler puts them matters more than any
+/// rule, and so what is measured is all the work of both.
+fn on_one_core() -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(0)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &cores)?)
+}
+
 /// Step by step in turn, for as long as the rounds of all would take; the median of steps counts.
 fn column(
     name: &'static str,
@@ -99,7 +111,10 @@ fn column(
     }
     let rounds = u32::try_from(run.rounds).unwrap_or(u32::MAX);
     let (begun, duration) = (Instant::now(), run.duration().saturating_mul(rounds));
-    while begun.elapsed() < duration {
+    // More connections than a machine has ports would measure that.
+    let most = if kind == Kind::Connections { 1000 } else { usize::MAX };
+    let mut turns = 0..most;
+    while begun.elapsed() < duration && turns.next().is_some() {
         for (session, steps) in &mut sessions {
             steps.push(session.step()?);
         }
