@@ -118,6 +118,7 @@ fn head(out: &mut String, config: &Config) {
   spread-checks 5
   max-spread-checks 15000
   maxconn 50000
+  no strict-limits
   tune.ssl.default-dh-param 2048
   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
   ssl-default-server-options ssl-min-ver TLSv1.2 no-tls-tickets

@@ -17,6 +17,8 @@ pub mod certificates;
 mod config;
 mod control;
 mod follow;
+#[allow(clippy::panic, reason = "a finding is told by a panic")]
+pub mod fuzz;
 pub mod haproxy;
 pub mod labels;
 mod listeners;

@@ -15,6 +15,7 @@ mod support;
 mod bad_input;
 mod catalog;
 mod conformance;
+mod edge;
 mod failures;
 mod gateway;
 mod gateway_cli;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod dns;
+mod edge;
 mod process;
 mod table;
 mod vip;
@@ -33,6 +34,9 @@ enum Role {
     /// Serves the names that the others serve from a zone file.
     #[command(hide = true)]
     ServeNames(dns::own::Arguments),
+    /// Brings traffic to the servers that a Marathon tells of.
+    #[command(hide = true)]
+    ServeEdge(edge::Arguments),
 }
 
 #[derive(Args)]
@@ -67,9 +71,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::ServeNames(arguments)) => dns::own::serve(&arguments),
+        Some(Role::ServeEdge(arguments)) => edge::serve(&arguments),
         None => {
             dns::run(&arguments.run)?;
-            vip::run(&arguments.run)
+            vip::run(&arguments.run)?;
+            edge::run(&arguments.run)
         }
     }
 }

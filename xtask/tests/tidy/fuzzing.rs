@@ -7,7 +7,7 @@ use crate::{assert_none, source, sources};
 
 /// The parsers that read what others wrote, each with its fuzz target. A new
 /// parser adds a line here and a file there.
-const PARSERS: [(&str, &str); 42] = [
+const PARSERS: [(&str, &str); 43] = [
     ("admin-router: events of a master", "mesos_events"),
     ("admin-router: apps and tasks of Marathon", "marathon_answers"),
     ("cluster-events: events and answers of Marathon", "marathon_stream"),
@@ -50,6 +50,7 @@ const PARSERS: [(&str, &str); 42] = [
     ("identity: resource ids", "resource_id"),
     ("admin-router: tokens, cookies, origins, places to go", "gateway_fields"),
     ("admin-router: paths", "gateway_path"),
+    ("edge: apps and their labels", "edge_labels"),
 ];
 
 #[test]
