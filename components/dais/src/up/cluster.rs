@@ -328,7 +328,7 @@ fn resources(number: usize, memory: Option<u64>, edge: bool) -> String {
     let begin = TASK_PORTS.saturating_sub(number * TASK_PORT_COUNT).max(1024);
     let end = begin + TASK_PORT_COUNT - 1;
     // The first public agent has what is known outside: there can be one of each on a machine.
-    let known = if edge { "80-80,443-443,9090-9091,10000-10100," } else { "" };
+    let known = if edge { "80-80,443-443,9090-9091," } else { "" };
     let ports = format!("ports:[{known}{begin}-{end}]");
     memory.map_or(ports.clone(), |memory| format!("mem:{memory};{ports}"))
 }

@@ -93,15 +93,17 @@ impl Table {
 
     fn place(&mut self, at: usize, service: &Service, ports: &Ports) -> Result<(), String> {
         let port = service.port;
+        // Marathon gives every service a port: whoever names a host needs none.
+        let wanted = service.settings.hosts.is_empty() || service.settings.port.is_some();
+        let refused = |text: &str| match wanted {
+            true => Err(format!("port {port} is {text}: no listener of its own")),
+            false => Ok(()),
+        };
         if ports.own.contains(&port) {
-            return Err(format!("port {port} is the balancer's own: no listener of its own"));
+            return refused("the balancer's own");
         }
         if !ports.allowed.iter().any(|range| range.contains(&port)) {
-            // Marathon gives every service a port: whoever names a host needs none.
-            if !service.settings.hosts.is_empty() && service.settings.port.is_none() {
-                return Ok(());
-            }
-            return Err(format!("port {port} is none of this balancer's: no listener of its own"));
+            return refused("none of this balancer's");
         }
         if service.mode == Mode::Tcp && service.settings.ssl_cert.is_some() {
             return Err("TLS is ended in mode http only: no listener of its own".to_owned());
