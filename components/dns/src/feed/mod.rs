@@ -29,6 +29,8 @@ pub(crate) use vips::fuzz as fuzz_vips;
 const EVENTS: usize = 4096;
 /// So many are taken in before anything is published.
 const BATCH: usize = 256;
+/// Names that are published together, at most.
+const PIECE: usize = 32_768;
 /// How often what is known is written to disk, if it has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Agents that are back with a new master say what they run at once; after that long without a
@@ -92,13 +94,17 @@ impl Core {
         changed
     }
 
+    /// In pieces: those of a whole state would be on the heap all at once.
     fn publish(&mut self) -> usize {
-        let changes = self.names.changes();
-        let count = changes.len();
-        if count > 0 {
+        let mut count = 0;
+        loop {
+            let changes = self.names.some_changes(PIECE);
+            if changes.is_empty() {
+                return count;
+            }
+            count += changes.len();
             self.zones.publish(changes);
         }
-        count
     }
 
     /// That a name does not exist is only said while every task that runs is known.
@@ -138,7 +144,7 @@ impl Feed {
             status.restored(last.as_of);
             tracing::info!(tasks = count, "begins with the names of the last time");
         }
-        core.zones.publish(core.names.all());
+        core.publish();
         for zone in core.names.settings().fixed_zones() {
             core.zones.set_ready(zone, true);
         }

@@ -65,9 +65,16 @@ impl Book {
         }
     }
 
-    /// What is different since the last time.
-    pub(super) fn changes(&mut self) -> Vec<Change> {
-        let touched: Vec<Name> = self.touched.drain().collect();
+    /// What is different since the last time, of at most so many names.
+    pub(super) fn changes(&mut self, most: usize) -> Vec<Change> {
+        let touched: Vec<Name> = if self.touched.len() <= most {
+            std::mem::take(&mut self.touched).into_iter().collect()
+        } else {
+            self.touched.iter().take(most).cloned().collect()
+        };
+        for name in &touched {
+            self.touched.remove(name);
+        }
         touched.into_iter().map(|name| self.change(name)).collect()
     }
 

@@ -199,7 +199,12 @@ impl Names {
 
     /// What is different since the last call of this or [`all`](Self::all).
     pub fn changes(&mut self) -> Vec<Change> {
-        self.book.changes()
+        self.book.changes(usize::MAX)
+    }
+
+    /// The same in pieces: the rest of what is different comes with the next call.
+    pub fn some_changes(&mut self, most: usize) -> Vec<Change> {
+        self.book.changes(most)
     }
 
     /// Takes over what has changed in a picture.

@@ -127,7 +127,9 @@ proptest! {
             let changed = happen(&mut picture, step);
             names.update(&picture, &changed);
             let before = held.clone();
-            let changes = names.changes();
+            // In pieces or at once.
+            let mut changes = names.some_changes(2);
+            changes.append(&mut names.changes());
             enter(&mut held, changes);
             if changed.is_empty() {
                 prop_assert_eq!(&before, &held);
