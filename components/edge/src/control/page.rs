@@ -34,11 +34,11 @@ pub(super) fn render(control: &Control, table: &Table) -> String {
             }
             row.proxy.clone_into(&mut last);
             // Writing into a String cannot fail.
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<h2>{}</h2><table><tr><th></th><th>status</th><th>now</th><th>most</th>\
                  <th>total</th><th>in</th><th>out</th><th>2xx</th><th>3xx</th><th>4xx</th>\
-                 <th>5xx</th><th>errors</th><th>denied</th></tr>\n",
+                 <th>5xx</th><th>errors</th><th>denied</th></tr>",
                 escaped(row.proxy)
             );
         }

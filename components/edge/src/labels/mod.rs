@@ -164,6 +164,34 @@ impl Settings {
         Ok(())
     }
 
+    /// What is no setting: templates, and what nobody knows.
+    fn more(&mut self, name: &str, label: &str, text: &str) -> Vec<Problem> {
+        let one = |kind, text: &str| vec![Problem::new(label, kind, text)];
+        match names::known(name) {
+            Some(Known::Setting(_)) => Vec::new(),
+            Some(Known::Directives(template)) => {
+                // Templates of what is not asked for are not read by the original either.
+                let wanted = match template {
+                    Template::Hsts => self.hsts,
+                    Template::Sticky => self.sticky,
+                    _ => true,
+                };
+                if wanted { self.directives(template, label, text) } else { Vec::new() }
+            }
+            Some(Known::Checks) => {
+                one(Kind::Unneeded, "checks are Marathon's, whose results are used")
+            }
+            Some(Known::Glue) if directives::guards(text) => {
+                self.refused = true;
+                one(Kind::Refused, "the text would keep requests out, and has no effect here")
+            }
+            Some(Known::Glue) => {
+                one(Kind::Unsupported, "there is no file that this text could stand in")
+            }
+            None => one(Kind::Unknown, "there is no such label"),
+        }
+    }
+
     fn directives(&mut self, template: Template, label: &str, text: &str) -> Vec<Problem> {
         let left = directives::read(template, text, &mut self.options);
         if let Some(balance) = self.options.balance.take() {
@@ -188,40 +216,9 @@ pub fn read(labels: &Labels, index: usize) -> (Settings, Vec<Problem>) {
         }
     }
     for (label, text) in labels {
-        match names::of_port(label).filter(|(port, _)| *port == index) {
-            Some((_, name)) => match names::known(name) {
-                Some(Known::Setting(_)) => {}
-                Some(Known::Directives(template)) => {
-                    // Templates of what is not asked for are not read by the original either.
-                    let wanted = match template {
-                        Template::Hsts => settings.hsts,
-                        Template::Sticky => settings.sticky,
-                        _ => true,
-                    };
-                    if wanted {
-                        problems.extend(settings.directives(template, label, text));
-                    }
-                }
-                Some(Known::Checks) => problems.push(Problem::new(
-                    label,
-                    Kind::Unneeded,
-                    "checks are Marathon's, whose results are used",
-                )),
-                Some(Known::Glue) if directives::guards(text) => {
-                    settings.refused = true;
-                    let text = "the text would keep requests out, and has no effect here";
-                    problems.push(Problem::new(label, Kind::Refused, text));
-                }
-                Some(Known::Glue) => {
-                    let text = "there is no file that this text could stand in";
-                    problems.push(Problem::new(label, Kind::Unsupported, text));
-                }
-                None => {
-                    let text = "there is no such label";
-                    problems.push(Problem::new(label, Kind::Unknown, text));
-                }
-            },
-            None => {}
+        let of_this = names::of_port(label).filter(|(port, _)| *port == index);
+        if let Some((_, name)) = of_this {
+            problems.extend(settings.more(name, label, text));
         }
     }
     problems.extend(contradictions(&settings, index));

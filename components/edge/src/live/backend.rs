@@ -134,7 +134,7 @@ fn clock() -> u64 {
 // === impl Servers ===
 
 impl Servers {
-    fn entries<'a>(&'a self) -> impl Iterator<Item = &'a Entry> + Clone {
+    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.usable.iter().filter_map(|at| self.all.get(*at))
     }
 

@@ -313,7 +313,7 @@ fn strict_balancers_serve_what_is_enabled() {
 fn every_group_is_everything_but_oneself() {
     let mut scope = Scope { groups: vec!["*".into()], ..scope() };
     let ungrouped = with(app(json!({})), json!({"labels": {}}));
-    assert_eq!(shown(&routes(scope.clone(), &[ungrouped.clone()])).len(), 1);
+    assert_eq!(shown(&routes(scope.clone(), std::slice::from_ref(&ungrouped))).len(), 1);
     scope.own = Some("/apps/nginx".into());
     assert_eq!(shown(&routes(scope, &[ungrouped])).len(), 0);
 }
