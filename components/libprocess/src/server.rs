@@ -129,8 +129,8 @@ impl Inlet {
     {
         let forwarded = parts.headers.keys().any(|name| is_forwarding(name.as_str()));
         if self.config.refuse_forwarded && forwarded {
-            let reason = "Messages are taken from their senders, not from proxies".to_owned();
-            return Err(Refused { status: StatusCode::FORBIDDEN, reason });
+            let reason = "Messages are taken from their senders, not from proxies";
+            return Err(bad(reason.to_owned()));
         }
         let head = head(parts.uri.path(), &parts.headers)?;
         let (from, to, name) = (head.from.to_owned(), head.to, head.name.to_owned());
@@ -353,7 +353,7 @@ mod tests {
             inlet.receive(&parts, body, PEER).await.status()
         };
         for name in ["Forwarded", "X-Forwarded-For", "x-forwarded", "VIA", "X-Real-IP"] {
-            assert_eq!(send(name, "x@127.0.0.1:9").await, 403, "{name}");
+            assert_eq!(send(name, "x@127.0.0.1:9").await, 400, "{name}");
         }
         assert!(messages.try_recv().is_err());
         assert_eq!(send("Accept", "x@127.0.1.1:9").await, 202, "the same machine");

@@ -469,7 +469,7 @@ async fn nobody_passes_for_the_master_where_clients_have_to_be_who_they_are() {
     for (from, header, status) in [
         (master.upid.to_string(), "", 202),
         (format!("master@10.0.0.1:{}", master.upid.address.port()), "", 400),
-        (master.upid.to_string(), "Via: 1.1 gate\r\n", 403),
+        (master.upid.to_string(), "Via: 1.1 gate\r\n", 400),
     ] {
         let message = format!(
             "POST /slave(1)/mesos.internal.PingSlaveMessage HTTP/1.1\r\nHost: a\r\n\

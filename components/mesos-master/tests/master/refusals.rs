@@ -102,6 +102,6 @@ async fn senders_of_messages_are_who_they_say_where_clients_have_to_be() {
         assert_eq!(send("slave(1)@127.0.0.1:1", "").await, 202, "{mode:?}");
         assert_eq!(send("slave(1)@10.0.0.1:1", "").await, if open { 202 } else { 400 });
         let forwarded = send("slave(1)@127.0.0.1:1", "X-Forwarded-For: 127.0.0.1\r\n").await;
-        assert_eq!(forwarded, if open { 202 } else { 403 }, "{mode:?}");
+        assert_eq!(forwarded, if open { 202 } else { 400 }, "{mode:?}");
     }
 }
