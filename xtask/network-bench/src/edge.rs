@@ -71,6 +71,10 @@ pub(crate) fn run(run: &Run) -> Result<()> {
     if wanted.is_empty() && !run.wants(CHANGES) {
         return Ok(());
     }
+    let missing = missing();
+    if !missing.is_empty() {
+        bail!("not installed: {}", missing.join(", "));
+    }
     let folder = tempfile::Builder::new().prefix("network-bench-").tempdir()?;
     let world = World::start(folder.path())?;
     if !wanted.is_empty() {
