@@ -41,6 +41,13 @@ fn app(cluster: &Cluster, id: &str) -> Value {
     http::get(cluster.marathon(), &path).json()["app"].clone()
 }
 
+/// No deployment is under way.
+fn settled(cluster: &Cluster) {
+    wait_until("the deployment", || {
+        http::get(cluster.marathon(), "/v2/deployments").json() == json!([])
+    });
+}
+
 /// Where the frontends of edge-lb are: http, https, statistics, app id.
 fn edge(cluster: &Cluster) -> Vec<String> {
     wait_until("edge-lb", || app(cluster, "edge-lb")["tasksHealthy"] == 1);
@@ -118,6 +125,7 @@ fn a_service_is_reached_from_outside_by_its_host_name() {
             &["marathon", "app", "update", "/hello-world", &format!("instances={instances}")],
         );
         wait_until("the change", || ask(&edge[0], "hello.example.com", "/").status == status);
+        settled(&cluster);
     }
     dais(&cluster, &["package", "uninstall", "hello-world", "--yes"]);
     wait_until("the end", || ask(&edge[0], "hello.example.com", "/").status == 503);
@@ -210,10 +218,7 @@ fn twenty_upgrades_under_load_cost_no_request() {
     for upgrade in 1..=UPGRADES {
         let version = format!("env={{\"HELLO_VERSION\":\"1.{upgrade}\",\"HELLO_NAME\":\"world\"}}");
         dais(&cluster, &["marathon", "app", "update", "/hello-world", &version]);
-        wait_until("the upgrade", || {
-            let deployments = http::get(cluster.marathon(), "/v2/deployments").json();
-            deployments == json!([])
-        });
+        settled(&cluster);
     }
     let page = ask(&edge[0], "hello.example.com", "/").text();
     assert!(page.contains(&format!("1.{UPGRADES}")), "{page}");

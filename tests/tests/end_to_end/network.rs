@@ -101,10 +101,8 @@ fn a_service_is_found_by_its_names_and_by_a_virtual_address() {
     let wanted = ports(&marathon);
     for name in ["_web-shop._tcp.marathon.mesos", "_http._web-shop._tcp.marathon.mesos"] {
         let found = dig(&cluster, &[name, "SRV"]).answers;
-        let mut found: Vec<u64> = found
-            .iter()
-            .filter_map(|answer| answer.split(' ').nth(2)?.parse().ok())
-            .collect();
+        let mut found: Vec<u64> =
+            found.iter().filter_map(|answer| answer.split(' ').nth(2)?.parse().ok()).collect();
         found.sort_unstable();
         assert_eq!(found, wanted, "{name}");
     }
@@ -132,9 +130,10 @@ fn virtual_address(cluster: &Cluster) -> SocketAddr {
     let listening = eventually("where the virtual address is served", || {
         let answer = crate::support::http::get(port.trim_start_matches("http://"), "/v1/vips");
         let vips = answer.json();
-        let vip = vips.as_array()?.iter().find(|vip| {
-            vip["vip"].as_str().is_some_and(|vip| vip.starts_with(name))
-        })?;
+        let vip = vips
+            .as_array()?
+            .iter()
+            .find(|vip| vip["vip"].as_str().is_some_and(|vip| vip.starts_with(name)))?;
         vip["listening"].as_str().map(str::to_owned)
     });
     listening.parse().expect("an address")
@@ -166,7 +165,11 @@ fn every_way_works(cluster: &Cluster) {
         rows.iter().all(works).then_some(rows)
     });
     let count = |kind: &str| rows.iter().filter(|row| row["kind"] == kind).count();
-    assert_eq!((count("task"), count("name"), count("srv"), count("vip")), (2, 3, 2, 1), "{rows:?}");
+    assert_eq!(
+        (count("task"), count("name"), count("srv"), count("vip")),
+        (2, 3, 2, 1),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -203,9 +206,7 @@ fn a_strict_cluster_has_names_too() {
     wait_until("the name of the framework", || {
         dig(&cluster, &["marathon.mesos"]).answers == ["127.0.0.1"]
     });
-    wait_until("the names of agents", || {
-        dig(&cluster, &["slave.mesos"]).answers == ["127.0.0.1"]
-    });
+    wait_until("the names of agents", || dig(&cluster, &["slave.mesos"]).answers == ["127.0.0.1"]);
     let net = cluster.endpoints["net"].as_str().unwrap().trim_start_matches("http://").to_owned();
     assert_eq!(crate::support::http::get(&net, "/v1/vips").status, 401);
     cluster.assert_alive();

@@ -47,9 +47,7 @@ pub(super) fn of(component: &str, row: &Row, method: &str, number: usize, facts:
     match component {
         "marathon" => of_marathon(row, method, number, facts),
         "cosmos" => of_cosmos(row, method),
-        "dns" | "net" => {
-            request(method, &row.path.replace("{name}", "leader.mesos"), &Value::Null)
-        }
+        "dns" | "net" => request(method, &row.path.replace("{name}", "leader.mesos"), &Value::Null),
         "mesos-agent" => of_mesos(row, method, "/slave(1)"),
         _ => of_mesos(row, method, "/master"),
     }

@@ -122,14 +122,7 @@ impl World {
             config.node.way = load_balancer::Way::UserSpace;
             config.guard = guard;
             let net = load_balancer::start(config, state("net"), stop.clone()).await;
-            (
-                master,
-                agent,
-                marathon,
-                cosmos.expect("Cosmos"),
-                dns,
-                net.expect("virtual addresses"),
-            )
+            (master, agent, marathon, cosmos.expect("Cosmos"), dns, net.expect("virtual addresses"))
         });
         let mut ends = Vec::new();
         let addresses = (master.address, agent.address, marathon.address, cosmos.address);
