@@ -150,7 +150,7 @@ fn load(report: &str) -> Load {
         } else if line.starts_with("Socket errors:") || line.starts_with("Non-2xx") {
             load.failed += match line.starts_with("Non") {
                 // "Non-2xx or 3xx responses: 5"
-                true => numbers().last().unwrap_or_default(),
+                true => numbers().next_back().unwrap_or_default(),
                 false => numbers().sum(),
             };
         }
