@@ -22,6 +22,9 @@ pub struct Config {
     pub cluster_id: String,
     /// How long a token and its cookie are good.
     pub token_lifetime: Duration,
+    /// The longest that a service may have a token live; `"exp": 0` asks for it. Keys stay
+    /// published that long after they signed.
+    pub token_longest: Duration,
     /// How long the cookie that tells a page who is logged in stays.
     pub info_cookie_lifetime: Duration,
     /// Where browsers reach the cluster, `https://host`: for providers of logins that say
@@ -63,6 +66,7 @@ impl Config {
             data_dir,
             cluster_id: String::new(),
             token_lifetime: Duration::from_secs(5 * 86_400),
+            token_longest: Duration::from_secs(365 * 86_400),
             info_cookie_lifetime: Duration::from_secs(5 * 86_400),
             public_url: None,
             trusted_proxies: Vec::new(),

@@ -55,6 +55,7 @@ impl Keys {
         let node_key = Arc::new(node_key);
         let settings = SigningSettings {
             token_lifetime: config.token_lifetime,
+            token_longest: config.token_longest,
             publish_ahead: config.key_publish_ahead,
             rotate_after: config.key_rotation,
         };

@@ -66,6 +66,15 @@ const TABLE: Table<Config> = Table {
             Ok(())
         }),
         value(
+            "token_longest",
+            "",
+            "How long a service may have a token live at most; with exp 0 it does. (365days)",
+            |config, text| {
+                config.service.token_longest = duration(text)?;
+                Ok(())
+            },
+        ),
+        value(
             "key_rotation",
             "",
             "How long a key signs tokens until another one does; never leaves that to you. (90days)",

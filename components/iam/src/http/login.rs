@@ -14,6 +14,7 @@ use crate::model::{Command, PasswordHash, User};
 use crate::nobody::{Checking, checking};
 use crate::password::Stored;
 use crate::service::{Caller, Iam, event};
+use crate::signing::SigningError;
 use crate::throttle::{Attempt, Turn, network};
 
 /// What a login came with.
@@ -220,11 +221,17 @@ pub(super) async fn token_for(
     user: &User,
     exp: Option<i64>,
 ) -> Result<String, ApiError> {
-    let issued = iam.keys.keyring.issue(&user.uid, user.generation, exp);
-    let token = issued.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "a token was not signed");
-        ApiError::internal()
-    })?;
+    let token = match iam.keys.keyring.issue(&user.uid, user.generation, exp) {
+        Ok(token) => token,
+        Err(SigningError::Past) => {
+            denied(iam, call, name, &user.uid, "the token would have expired already").await?;
+            return Err(ApiError::invalid_data("`exp` is not in the future"));
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a token was not signed");
+            return Err(ApiError::internal());
+        }
+    };
     iam.record(Event { result: "allow", ..event(call, name, &user.uid) }).await?;
     Ok(token)
 }

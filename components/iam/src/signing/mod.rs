@@ -34,6 +34,8 @@ const MOST_KEYS: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SigningSettings {
     pub(crate) token_lifetime: Duration,
+    /// The longest that somebody may have a token live.
+    pub(crate) token_longest: Duration,
     /// How long a new key is published before it signs.
     pub(crate) publish_ahead: Duration,
     /// A key that has signed this long gets a successor by itself.
@@ -51,6 +53,8 @@ pub(crate) enum SigningError {
     Generate,
     #[error("there is no key to sign with")]
     NoKey,
+    #[error("the token would have expired already")]
+    Past,
     #[error("there is no key with this id")]
     UnknownKey,
     #[error("there are {MOST_KEYS} keys already; older ones go when their tokens have expired")]
@@ -101,9 +105,9 @@ impl Ring {
         &self.set
     }
 
-    fn signer(&self, now: i64) -> Option<&SigningKey> {
+    fn signer(&self, now: i64) -> Option<&(KeyFacts, SigningKey)> {
         let facts = schedule::signer(&self.facts, now)?;
-        self.keys.iter().find(|(other, _)| other.kid == facts.kid).map(|(_, key)| key)
+        self.keys.iter().find(|(other, _)| other.kid == facts.kid)
     }
 }
 
@@ -121,6 +125,7 @@ impl Keyring {
             publish_ahead: seconds(settings.publish_ahead),
             rotate_after: settings.rotate_after.map(seconds),
             token_lifetime: seconds(settings.token_lifetime),
+            longest: seconds(settings.token_longest.max(settings.token_lifetime)),
             skew: SKEW_SECONDS,
         };
         let store = Store::new(state, node_key);
@@ -139,7 +144,7 @@ impl Keyring {
         Arc::clone(&self.ring.borrow())
     }
 
-    /// A token of `uid`. `requested` is an expiry somebody asked for; 0 asks for none.
+    /// A token of `uid`. `requested` is an expiry somebody asked for; 0 asks for the latest.
     pub(crate) fn issue(
         &self,
         uid: &str,
@@ -147,10 +152,11 @@ impl Keyring {
         requested: Option<i64>,
     ) -> Result<String, SigningError> {
         let now = self.clock.now();
-        let exp = expiry(requested, now, self.times.token_lifetime);
         let ring = self.ring();
-        let key = ring.signer(now).ok_or(SigningError::NoKey)?;
-        Ok(key.sign(&Claims::new(uid, exp, generation))?)
+        let (facts, key) = ring.signer(now).ok_or(SigningError::NoKey)?;
+        let exp = schedule::expiry(requested, facts, now, &self.times);
+        let exp = exp.ok_or(SigningError::Past)?;
+        Ok(key.sign(&Claims::new(uid, Some(exp), generation))?)
     }
 
     /// Makes a successor, which signs once everybody has it.
@@ -163,7 +169,9 @@ impl Keyring {
             }
             let now = self.clock.now();
             let signs_from = schedule::first_turn(&loaded.facts, now, &self.times);
-            if let Some(kid) = self.store.add(&loaded, &pkcs8, now, signs_from, &[]).await? {
+            if let Some(kid) =
+                self.store.add(&loaded, &pkcs8, self.facts(now, signs_from), &[]).await?
+            {
                 self.load().await?;
                 return Ok(Rotated { kid, signs_from });
             }
@@ -188,7 +196,7 @@ impl Keyring {
                     successor = Some(generate::rsa_key().await?);
                 }
                 let pkcs8 = successor.as_deref().unwrap_or_default();
-                self.store.add(&loaded, pkcs8, now, now, &[kid]).await?.is_some()
+                self.store.add(&loaded, pkcs8, self.facts(now, now), &[kid]).await?.is_some()
             } else {
                 self.store.remove(&loaded, &[kid]).await?
             };
@@ -249,7 +257,12 @@ impl Keyring {
                 }
                 let signs_from = schedule::first_turn(&loaded.facts, now, &self.times);
                 let pkcs8 = new.as_deref().unwrap_or_default();
-                self.store.add(&loaded, pkcs8, now, signs_from, &expired).await?.is_some()
+                self.store
+                    .add(&loaded, pkcs8, self.facts(now, signs_from), &expired)
+                    .await?
+                    .is_some()
+            } else if let Some(key) = schedule::too_short(&loaded.facts, now, &self.times) {
+                self.store.raise(&loaded, &key.kid, self.times.longest).await?
             } else if expired.is_empty() {
                 return Ok(());
             } else {
@@ -260,6 +273,11 @@ impl Keyring {
             }
         }
         Err(SigningError::Contention)
+    }
+
+    /// When a key is made, when it signs, and how long what it signs lives.
+    fn facts(&self, created: i64, signs_from: i64) -> (i64, i64, i64) {
+        (created, signs_from, self.times.longest)
     }
 
     /// Reads the keys and shows them to everybody.
@@ -274,15 +292,6 @@ impl Keyring {
             changed
         });
         Ok(loaded)
-    }
-}
-
-/// When a token expires: as asked, never (for 0), or after its lifetime.
-fn expiry(requested: Option<i64>, now: i64, lifetime: i64) -> Option<i64> {
-    match requested {
-        None => Some(now.saturating_add(lifetime)),
-        Some(0) => None,
-        Some(at) => Some(at),
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct KeyFacts {
     pub(crate) created: i64,
     /// It signs from then until a later key does.
     pub(crate) signs_from: i64,
+    /// The longest that a token which it signs may live; it stays published that long.
+    pub(crate) lifetime: i64,
 }
 
 /// How long things take, in seconds.
@@ -20,8 +22,10 @@ pub(crate) struct Times {
     pub(crate) publish_ahead: i64,
     /// A key that has signed this long gets a successor; `None` leaves that to the operator.
     pub(crate) rotate_after: Option<i64>,
-    /// How long tokens live, and how far clocks may be apart.
+    /// How long tokens live, at most where somebody asks for longer, and how far clocks may be
+    /// apart.
     pub(crate) token_lifetime: i64,
+    pub(crate) longest: i64,
     pub(crate) skew: i64,
 }
 
@@ -66,7 +70,33 @@ fn gone_at(keys: &[KeyFacts], key: &KeyFacts, times: &Times) -> Option<i64> {
     // Another instance's clock may be behind: it signs a little longer. Its tokens then expire
     // later by as much, and are believed a skew longer still.
     let slack = times.skew.saturating_mul(2);
-    Some(follower.0.saturating_add(times.token_lifetime).saturating_add(slack))
+    // What it signed under another setting lives as that said.
+    let lifetime = key.lifetime.max(times.token_lifetime);
+    Some(follower.0.saturating_add(lifetime).saturating_add(slack))
+}
+
+/// The keys that sign, or will, and promise less than tokens may live by now.
+pub(crate) fn too_short<'a>(keys: &'a [KeyFacts], now: i64, times: &Times) -> Option<&'a KeyFacts> {
+    let signing = signer(keys, now)?;
+    let to_come = keys.iter().filter(|key| turn(key) >= turn(signing));
+    to_come.into_iter().find(|key| key.lifetime < times.longest)
+}
+
+/// When a token expires: as asked, but no later than what its key promises; for 0 (never) and
+/// without a wish then, or after its lifetime. `None` where it would have expired already.
+pub(crate) fn expiry(
+    requested: Option<i64>,
+    key: &KeyFacts,
+    now: i64,
+    times: &Times,
+) -> Option<i64> {
+    let lifetime = times.longest.min(key.lifetime).max(times.token_lifetime);
+    let latest = now.saturating_add(lifetime);
+    match requested {
+        None => Some(now.saturating_add(times.token_lifetime)),
+        Some(0) => Some(latest),
+        Some(at) => (at > now).then(|| at.min(latest)),
+    }
 }
 
 fn turn(key: &KeyFacts) -> (i64, &str) {
@@ -84,11 +114,41 @@ mod tests {
         publish_ahead: 300,
         rotate_after: Some(90 * DAY),
         token_lifetime: 5 * DAY,
+        longest: 365 * DAY,
         skew: 30,
     };
 
     fn key(kid: &str, created: i64, signs_from: i64) -> KeyFacts {
-        KeyFacts { kid: kid.to_owned(), created, signs_from }
+        KeyFacts { kid: kid.to_owned(), created, signs_from, lifetime: TIMES.longest }
+    }
+
+    #[test]
+    fn tokens_live_no_longer_than_their_key_promises() {
+        let long = key("a", 0, 0);
+        let short = KeyFacts { lifetime: 30 * DAY, ..key("b", 0, 0) };
+        let unknown = KeyFacts { lifetime: 0, ..key("c", 0, 0) };
+        let at = |requested, key| expiry(requested, key, 1000, &TIMES);
+        for key in [&long, &short, &unknown] {
+            assert_eq!(at(None, key), Some(1000 + 5 * DAY));
+            assert_eq!(at(Some(1234), key), Some(1234));
+            assert_eq!(at(Some(1000), key), None, "it is over");
+            assert_eq!(at(Some(-1), key), None);
+        }
+        for never in [Some(0), Some(i64::MAX)] {
+            assert_eq!(at(never, &long), Some(1000 + 365 * DAY));
+            assert_eq!(at(never, &short), Some(1000 + 30 * DAY));
+            assert_eq!(at(never, &unknown), Some(1000 + 5 * DAY));
+        }
+        assert_eq!(too_short(&[long.clone(), short.clone()], 0, &TIMES), Some(&short));
+        assert_eq!(too_short(&[unknown, long], 0, &TIMES).map(|key| &*key.kid), Some("c"));
+    }
+
+    #[test]
+    fn a_shorter_setting_takes_no_key_from_what_it_signed() {
+        let keys = [key("a", 0, 0), key("b", 0, 100)];
+        let times = Times { longest: DAY, token_lifetime: DAY, ..TIMES };
+        assert!(expired(&keys, 100 + 365 * DAY, &times).is_empty());
+        assert_eq!(expired(&keys, 160 + 365 * DAY, &times).len(), 1);
     }
 
     #[test]
@@ -114,10 +174,12 @@ mod tests {
         assert!(!rotation_due(&keys, now, &TIMES), "one successor is enough");
         assert_eq!(signer(&keys, turn - 1).unwrap().kid, "a");
         assert_eq!(signer(&keys, turn).unwrap().kid, "b");
-        let end = turn + 5 * DAY + 60;
+        let end = turn + TIMES.longest + 60;
         assert!(expired(&keys, end - 1, &TIMES).is_empty());
         assert_eq!(expired(&keys, end, &TIMES), [&keys[0]]);
-        assert_eq!(next_event(&keys, &TIMES), Some(end));
+        let next = next_event(&keys, &TIMES);
+        assert_eq!(next, Some(turn + 90 * DAY), "another rotation comes first");
+        assert_eq!(next_event(&keys, &Times { rotate_after: None, ..TIMES }), Some(end));
     }
 
     #[test]
@@ -185,7 +247,8 @@ mod tests {
                 keys.retain(|key| !gone.contains(key));
                 prop_assert!(next_event(&keys, &TIMES).is_none_or(|at| at > now));
                 let signing = signer(&keys, now).unwrap().kid.clone();
-                tokens.push((signing, now + TIMES.token_lifetime));
+                let by = keys.iter().find(|key| key.kid == signing).unwrap();
+                tokens.push((signing.clone(), expiry(Some(0), by, now, &TIMES).unwrap()));
                 tokens.retain(|(_, expires)| expires + TIMES.skew > now);
                 for (kid, _) in &tokens {
                     prop_assert!(keys.iter().any(|key| key.kid == *kid), "{kid} is missing");

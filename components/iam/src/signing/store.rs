@@ -37,6 +37,9 @@ pub(super) struct Loaded {
 struct Record {
     created: i64,
     signs_from: i64,
+    /// 0 in records of before it was kept.
+    #[serde(default)]
+    lifetime: i64,
     pkcs8: String,
 }
 
@@ -70,17 +73,36 @@ impl Store {
         &self,
         loaded: &Loaded,
         pkcs8: &[u8],
-        created: i64,
-        signs_from: i64,
+        (created, signs_from, lifetime): (i64, i64, i64),
         remove: &[&str],
     ) -> Result<Option<String>, SigningError> {
         let kid = SigningKey::rs256(pkcs8)?.kid().to_owned();
         let path = format!("{FOLDER}{kid}");
-        let record = Record { created, signs_from, pkcs8: STANDARD.encode(pkcs8) };
+        let record = Record { created, signs_from, lifetime, pkcs8: STANDARD.encode(pkcs8) };
         let plain = serde_json::to_vec(&record).map_err(|error| stored(&path, error))?;
         let value = Bytes::from(self.node_key.seal(&path, &plain)?);
         let put = Op::Put { key: path, value, when: When::Absent };
         Ok(self.change(loaded, Some(put), remove).await?.then_some(kid))
+    }
+
+    /// Lets a key promise more; says no when somebody else changed the keys meanwhile.
+    pub(super) async fn raise(
+        &self,
+        loaded: &Loaded,
+        kid: &str,
+        lifetime: i64,
+    ) -> Result<bool, SigningError> {
+        let path = format!("{FOLDER}{kid}");
+        let entries = self.state.list(FOLDER).await?;
+        let Some(entry) = entries.into_iter().find(|entry| entry.key == path) else {
+            return Ok(false);
+        };
+        let mut record = self.record(&path, &entry.value)?;
+        record.lifetime = lifetime.max(record.lifetime);
+        let plain = serde_json::to_vec(&record).map_err(|error| stored(&path, error))?;
+        let value = Bytes::from(self.node_key.seal(&path, &plain)?);
+        let put = Op::Put { key: path, value, when: When::Version(entry.version) };
+        self.change(loaded, Some(put), &[]).await
     }
 
     /// Removes keys; says no when somebody else changed the keys meanwhile.
@@ -110,16 +132,21 @@ impl Store {
     }
 
     fn read(&self, path: &str, value: &[u8]) -> Result<(KeyFacts, SigningKey), SigningError> {
-        let plain = self.node_key.open(path, value)?;
-        let record: Record = serde_json::from_slice(&plain).map_err(|error| stored(path, error))?;
+        let record = self.record(path, value)?;
         let pkcs8 = STANDARD.decode(&record.pkcs8).map_err(|error| stored(path, error))?;
         let key = SigningKey::rs256(&pkcs8)?;
         let facts = KeyFacts {
             kid: key.kid().to_owned(),
             created: record.created,
             signs_from: record.signs_from,
+            lifetime: record.lifetime,
         };
         Ok((facts, key))
+    }
+
+    fn record(&self, path: &str, value: &[u8]) -> Result<Record, SigningError> {
+        let plain = self.node_key.open(path, value)?;
+        serde_json::from_slice(&plain).map_err(|error| stored(path, error))
     }
 }
 

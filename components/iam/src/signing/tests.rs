@@ -27,9 +27,14 @@ impl World {
     }
 
     async fn open_with(&self, key: u8) -> Result<Arc<Keyring>, SigningError> {
+        self.open_for(key, 5).await
+    }
+
+    async fn open_for(&self, key: u8, longest_days: u64) -> Result<Arc<Keyring>, SigningError> {
         let node_key = Arc::new(NodeKey::from_bytes(&[key; 32]).unwrap());
         let settings = SigningSettings {
             token_lifetime: Duration::from_secs(5 * 86_400),
+            token_longest: Duration::from_secs(longest_days * 86_400),
             publish_ahead: Duration::from_secs(300),
             rotate_after: Some(Duration::from_secs(90 * 86_400)),
         };
@@ -146,9 +151,28 @@ async fn changes_of_one_instance_are_seen_by_the_others() {
     task.await.unwrap();
 }
 
-#[test]
-fn tokens_expire_as_the_originals_do() {
-    assert_eq!(expiry(None, 1000, 500), Some(1500));
-    assert_eq!(expiry(Some(0), 1000, 500), None);
-    assert_eq!(expiry(Some(1234), 1000, 500), Some(1234));
+#[tokio::test]
+async fn a_key_stays_as_long_as_what_it_signed() {
+    let world = World::new();
+    let long = world.open_for(1, 30).await.unwrap();
+    let token = long.issue("svc", 0, Some(0)).unwrap();
+    assert_eq!(identity::unverified_expiry(&token), Some(START + 30 * DAY));
+    assert!(matches!(long.issue("svc", 0, Some(START)), Err(SigningError::Past)));
+    // Under a shorter setting, and after a rotation, it still counts.
+    let short = world.open_for(1, 5).await.unwrap();
+    short.rotate().await.unwrap();
+    let now = world.wait(29 * DAY);
+    short.maintain().await.unwrap();
+    assert!(short.ring().key_set().verify(&token, now).is_ok());
+    assert_eq!(kids(&short).len(), 2);
+    let later = short.issue("svc", 0, Some(0)).unwrap();
+    assert_eq!(identity::unverified_expiry(&later), Some(now + 5 * DAY));
+    world.wait(2 * DAY);
+    short.maintain().await.unwrap();
+    assert_eq!(kids(&short).len(), 1, "and then it goes");
+    // A longer setting again: the key that signs promises more before it signs so.
+    let longer = world.open_for(1, 40).await.unwrap();
+    let token = longer.issue("svc", 0, Some(0)).unwrap();
+    assert_eq!(identity::unverified_expiry(&token), Some(now + 42 * DAY));
+    assert_eq!(longer.ring().facts[0].lifetime, 40 * DAY);
 }
