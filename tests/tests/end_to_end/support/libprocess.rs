@@ -88,8 +88,14 @@ impl Peer {
 
     /// Sends one message to `id@ip:port`, in one segment, on a kept connection.
     pub(crate) fn send(&mut self, to: &str, name: &str, body: &impl Message) {
+        let own = self.id.clone();
+        self.send_as(&own, to, name, body);
+    }
+
+    /// The same, from another actor that shares this one's address.
+    pub(crate) fn send_as(&mut self, own: &str, to: &str, name: &str, body: &impl Message) {
         let (id, address) = to.split_once('@').expect("id@ip:port");
-        let upid = self.upid();
+        let upid = format!("{own}@{}", self.address);
         let bytes = encode(&upid, id, address, name, &body.encode_to_vec());
         let stream = self.connections.entry(address.to_owned()).or_insert_with(|| {
             let stream = TcpStream::connect(address).expect("a connection");

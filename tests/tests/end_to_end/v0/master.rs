@@ -39,9 +39,9 @@ fn our_agent_serves_a_foreign_master() {
     compare::<internal::UpdateSlaveMessage>(&update, CAPTURE, "/master/", &[]);
 
     let ping: internal::PingSlaveMessage = message(&json!({"connected": true}));
-    let mut observer = Peer::listen("slave-observer(1)");
-    observer.send(&agent, "mesos.internal.PingSlaveMessage", &ping);
-    let pong = observer.expect("mesos.internal.PongSlaveMessage");
+    // A part of the master's own process.
+    master.send_as("slave-observer(1)", &agent, "mesos.internal.PingSlaveMessage", &ping);
+    let pong = master.expect("mesos.internal.PongSlaveMessage");
     compare::<internal::PongSlaveMessage>(&pong, CAPTURE, "/slave-observer(1)/", &[]);
     assert!(pong.body.is_empty());
 
